@@ -1,0 +1,3 @@
+"""LiveKit rooms inside a notebook."""
+
+from lknb._version import __version__

@@ -1,0 +1,107 @@
+"""Every error lknb raises, in one tree.
+
+    LknbError
+    ├── WireError (ValueError)           bytes or text from a peer that do not follow their format
+    ├── ConnectError                     a room could not be joined; `.kind` says why, the text what to do
+    ├── DisconnectedError                the room, or the process behind it, is gone
+    ├── CoreError                        the room core process could not start, or died
+    ├── DevServerError                   the embedded server could not start, or died
+    ├── PublishTrackError                a track was not published; `.message`
+    ├── UnpublishTrackError              a track was not unpublished; `.message`
+    ├── PublishDataError                 a data packet was not sent; `.message`
+    ├── RequestError                     the server refused a change of our own name, metadata or attributes; `.reason`
+    ├── TrackError                       a frame, a snapshot or a subscription could not be had
+    ├── FrameError (ValueError)          an array or a frame of the wrong shape, dtype, size or format
+    ├── MediaError                       a media file or device could not be read, or a codec failed
+    ├── LimitExceeded (ValueError)       an argument is larger than LiveKit allows
+    └── DependencyError (ImportError)    an installed package lacks something lknb leans on
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+ConnectErrorKind = Literal[
+    "bad_url", "not_allowed", "room_not_found", "unsupported", "bad_request", "unavailable", "timeout", "leave",
+    "cancelled", "media",
+]  # fmt: skip
+
+
+class LknbError(Exception):
+    """The root of everything lknb raises on its own account."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class WireError(LknbError, ValueError):
+    """Bytes or text received from a peer do not follow their format. The only error `lknb.wire` raises."""
+
+
+class ConnectError(LknbError):
+    """A room could not be joined. The text says what to look at; `kind` is stable for programs.
+
+    `kind`: bad_url, not_allowed (401, 403), room_not_found, unsupported (no LiveKit answers there, or too old),
+    bad_request (400), unavailable (refused, DNS, 5xx), timeout, leave (the server sent us away), cancelled,
+    media (signalling worked, ICE or DTLS did not).
+    """
+
+    def __init__(self, message: str, kind: ConnectErrorKind = "unavailable") -> None:
+        super().__init__(message)
+        self.kind: ConnectErrorKind = kind
+
+
+class DisconnectedError(LknbError):
+    """The room was left, or the process behind it is gone, before the call was through."""
+
+
+class CoreError(LknbError):
+    """The room core process could not be started, or died."""
+
+
+class DevServerError(LknbError):
+    """The embedded server could not be started, or died."""
+
+
+class PublishTrackError(LknbError):
+    """The track was not published."""
+
+
+class UnpublishTrackError(LknbError):
+    """The track was not unpublished."""
+
+
+class PublishDataError(LknbError):
+    """The data packet was not sent."""
+
+
+class RequestError(LknbError):
+    """The server refused a change of our own name, metadata or attributes.
+
+    `reason`: LiveKit's RequestResponse.Reason in lower case (not_allowed, limit_exceeded, ...), or timeout.
+    """
+
+    def __init__(self, message: str, reason: str = "unclassified_error") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class TrackError(LknbError):
+    """A frame, a snapshot or a subscription could not be had."""
+
+
+class FrameError(LknbError, ValueError):
+    """An array or a frame has the wrong shape, dtype, size or format; the text names what was expected."""
+
+
+class MediaError(LknbError):
+    """A media file or a device could not be read, or a codec failed."""
+
+
+class LimitExceeded(LknbError, ValueError):
+    """An argument is larger than LiveKit allows."""
+
+
+class DependencyError(LknbError, ImportError):
+    """An installed package lacks something lknb leans on; the text names the version to install."""

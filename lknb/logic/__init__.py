@@ -1,0 +1,24 @@
+"""The logic floor: state machines without I/O. No socket, clock, thread or randomness; `now` is an argument.
+
+    sequence.py       numbers that wrap, and sources that begin a new numbering
+    history.py        sent packets, to answer NACKs
+    nack.py           missing packets: ask, ask again, give up
+    twcc.py           arrival times -> transport-wide feedback
+    report.py         reception statistics, and the clock of sender reports
+    jitter_video.py   packets -> encoded pictures in decode order
+    jitter_audio.py   packets -> Opus packets in order at once, losses marked
+    playout.py        packets -> Opus packets in order, each at its time
+    delay.py          how long playout has to wait for late packets
+    speaker.py        audio levels -> who speaks
+    throttle.py       not more often than once in a while
+    negotiation.py    offers and answers of one bundled peer connection
+    munger.py         renumbering of forwarded packets
+    layer.py          which simulcast layers are alive, and which one somebody gets
+    roster.py         participants and tracks of a room, as told by the server; member.py, roster_event.py
+    room_state.py     the life of a connection to a room
+    track_setting.py  what a subscriber wants of a track
+
+A machine is fed with `add`, `handle` or `observe`, asked with `poll`, and says with `deadline` when it wants to be
+asked next. What a peer sends never makes it raise or grow without bound: packets and messages were parsed by `wire`,
+and every collection has a limit. Imports `wire`, `errors` and `limits`, nothing above.
+"""

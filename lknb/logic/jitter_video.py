@@ -1,0 +1,229 @@
+"""Video packets -> encoded pictures, complete and in decode order, each as soon as its last packet is there.
+
+Packets are taken strictly in the order of their sequence numbers, so a picture is complete when the turn of its last
+packet comes: nothing is delayed unless something is missing. For a missing packet everything behind it is held for a
+while, since it may be late, or on its way again after a NACK. When it does not come, the pictures that depend on it
+are of no use: all is dropped up to the next key frame, and `keyframe_needed` says that one must be asked for.
+"""
+
+from __future__ import annotations
+
+from lknb.logic.picture import PictureAssembler, VideoPacket
+from lknb.logic.sequence import JUMP_PACKETS, RestartDetector, Unwrapper
+from lknb.wire.frame import EncodedFrame
+
+HOLD_MIN_S, HOLD_MAX_S = 0.2, 0.5
+PENDING_MAX = 2048
+"""Packets held at most: a picture of 600 packets fits, and half a second of 20 Mbit/s."""
+
+_HOLD_ROUND_TRIPS = 4
+# So many packets missing after such a silence are an outage: to wait for them all would only show the past.
+_OUTAGE_PACKETS = 30
+# The first packet to arrive need not be the first that was sent.
+_LEAD_PACKETS = 100
+
+
+class VideoJitterBuffer:
+    """The pictures of one SSRC; another SSRC needs another buffer.
+
+    `rtt_s` may be set whenever it is known: a missing packet is waited for four round trips, within the bounds.
+    `keyframe_needed` is True while nothing can be decoded: ask for a key frame, and again while it stays so.
+    """
+
+    __slots__ = (
+        "_advanced_at",
+        "_assembler",
+        "_codec",
+        "_detector",
+        "_edge_timestamp",
+        "_hold_max_s",
+        "_hold_min_s",
+        "_newest",
+        "_newest_timestamp",
+        "_next",
+        "_number_of",
+        "_packets",
+        "_suspect",
+        "_synced",
+        "_timestamp_of",
+        "discarded",
+        "keyframe_needed",
+        "losses",
+        "pictures",
+        "rtt_s",
+    )
+
+    def __init__(
+        self, codec: str, *, rid: str = "", hold_min_s: float = HOLD_MIN_S, hold_max_s: float = HOLD_MAX_S
+    ) -> None:
+        """`codec`: "vp8" or "h264", ValueError otherwise. `rid` is written into the pictures."""
+        if codec not in ("vp8", "h264"):
+            raise ValueError(f"a codec this buffer cannot assemble: {codec!r}")
+        self._codec = codec
+        self._hold_min_s = hold_min_s
+        self._hold_max_s = hold_max_s
+        self._assembler = PictureAssembler(codec, rid)
+        self._number_of = Unwrapper(16)
+        self._timestamp_of = Unwrapper(32)
+        self._detector = RestartDetector()
+        self._suspect: tuple[int, VideoPacket] | None = None
+        # Packets whose turn has not come, in order of arrival, by unwrapped number.
+        self._packets: dict[int, VideoPacket] = {}
+        self._newest: int | None = None
+        self._newest_timestamp = 0
+        # Whose turn it is; while nothing can be decoded, the number below which nothing is of use.
+        self._next = 0
+        self._edge_timestamp: int | None = None
+        self._advanced_at = 0.0
+        self._synced = False
+        self.rtt_s = 0.0
+        self.keyframe_needed = False
+        self.pictures = 0
+        """Handed out."""
+        self.losses = 0
+        """How often pictures had to be dropped up to a key frame."""
+        self.discarded = 0
+        """Packets that came twice, or too late."""
+
+    @property
+    def hold_s(self) -> float:
+        """How long a missing packet is waited for."""
+        return min(max(self._hold_min_s, _HOLD_ROUND_TRIPS * self.rtt_s), self._hold_max_s)
+
+    @property
+    def next_sequence_number(self) -> int:
+        """Everything before this number (16 bit) is done with, and not worth a NACK."""
+        return self._next & 0xFFFF
+
+    def add(
+        self, sequence_number: int, timestamp: int, marker: int, payload: bytes, now: float, arrival_us: int
+    ) -> list[EncodedFrame]:
+        """A packet arrived (16 bit number, 32 bit timestamp, payload without padding); the pictures to decode now.
+
+        Their `timestamp_us` is `arrival_us` of their first packet. What is malformed spoils its picture, nothing else.
+        """
+        number = self._number_of(sequence_number)
+        packet = VideoPacket(self._codec, self._timestamp_of(timestamp), marker, payload, now, arrival_us)
+        out: list[EncodedFrame] = []
+        if self._newest is None:
+            self._begin(number, packet)
+        elif self._is_foreign(number, packet):
+            before, self._suspect = self._suspect, (number, packet)
+            if not self._detector.suspect(sequence_number) or before is None:
+                return out
+            self.losses += self._synced
+            self._begin(*before)
+            self._insert(*before, out)
+        self._insert(number, packet, out)
+        self._settle(now, out)
+        return out
+
+    def poll(self, now: float) -> list[EncodedFrame]:
+        """Time passed: give up what was waited for too long; the pictures to decode now."""
+        out: list[EncodedFrame] = []
+        self._settle(now, out)
+        return out
+
+    def deadline(self) -> float | None:
+        """When to call `poll`; None while nothing is waited for."""
+        if not self._synced or not self._packets:
+            return None
+        return self._oldest().now + self.hold_s
+
+    def _is_foreign(self, number: int, packet: VideoPacket) -> bool:
+        """Whether the packet cannot belong to this numbering: too far away, or newer than all and yet behind."""
+        newest = self._newest or 0
+        if abs(number - newest) > JUMP_PACKETS:
+            return True
+        return number < self._next and packet.timestamp > self._newest_timestamp
+
+    def _begin(self, number: int, packet: VideoPacket) -> None:
+        """A numbering begins with this packet, or a little before it."""
+        self._synced = False
+        self._assembler.reset()
+        self._packets.clear()
+        self._newest = number
+        self._newest_timestamp = packet.timestamp
+        self._next = number - _LEAD_PACKETS
+        self._edge_timestamp = None
+        self._suspect = None
+
+    def _insert(self, number: int, packet: VideoPacket, out: list[EncodedFrame]) -> None:
+        if number < self._next or number in self._packets:
+            self.discarded += 1
+            return
+        self._packets[number] = packet
+        if self._newest is None or number > self._newest:
+            self._newest = number
+            self._newest_timestamp = packet.timestamp
+        if not self._synced:
+            if self._can_begin(number, packet):
+                self._sync(number)
+            elif packet.data or packet.broken:
+                self.keyframe_needed = True
+        if self._synced:
+            if number == self._next:
+                self._advance(out)
+            elif len(self._packets) == 1 and self._is_outage(number, packet.now):
+                self._lose()
+                self._advance(out)
+
+    def _is_outage(self, number: int, now: float) -> bool:
+        return number - self._next > _OUTAGE_PACKETS and now - self._advanced_at > self.hold_s
+
+    def _advance(self, out: list[EncodedFrame]) -> None:
+        """Take the packets whose turn it is."""
+        before = len(out)
+        while self._synced and (packet := self._packets.pop(self._next, None)) is not None:
+            self._next += 1
+            self._edge_timestamp = packet.timestamp
+            self._advanced_at = packet.now
+            if not self._assembler.add(packet, out):
+                self._lose()
+        self.pictures += len(out) - before
+
+    def _settle(self, now: float, out: list[EncodedFrame]) -> None:
+        hold_s = self.hold_s
+        while self._synced and self._packets:
+            if now - self._oldest().now < hold_s and len(self._packets) <= PENDING_MAX:
+                return
+            self._lose()
+            self._advance(out)
+        # What came before the missing beginning of a key frame may still be of use, for a while.
+        while self._packets and (now - self._oldest().now >= hold_s or len(self._packets) > PENDING_MAX):
+            number = next(iter(self._packets))
+            packet = self._packets.pop(number)
+            if number >= self._next:
+                self._next = number + 1
+                self._edge_timestamp = packet.timestamp
+
+    def _oldest(self) -> VideoPacket:
+        return next(iter(self._packets.values()))
+
+    def _lose(self) -> None:
+        """The picture whose turn it is cannot be had: go on with the next key frame, if its beginning is here."""
+        self.losses += self._synced
+        self._synced = False
+        self._assembler.reset()
+        self.keyframe_needed = True
+        begins = [number for number, packet in self._packets.items() if self._can_begin(number, packet)]
+        if begins:
+            self._sync(min(begins))
+
+    def _can_begin(self, number: int, packet: VideoPacket) -> bool:
+        """Whether a decoder that knows nothing can begin with this packet."""
+        if not packet.keyframe:
+            return False
+        if self._codec == "vp8" or packet.has_parameter_sets():
+            return True
+        # An IDR picture that leans on earlier parameter sets: it must be known that nothing of it came before.
+        before = self._packets.get(number - 1)
+        timestamp = before.timestamp if before else self._edge_timestamp if number == self._next else None
+        return timestamp is not None and timestamp != packet.timestamp
+
+    def _sync(self, number: int) -> None:
+        self._synced = True
+        self.keyframe_needed = False
+        self._next = number
+        for old in [old for old in self._packets if old < number]:
+            del self._packets[old]

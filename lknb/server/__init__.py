@@ -1,0 +1,25 @@
+"""The embedded LiveKit-compatible server: signalling, rooms, and an SFU that forwards and never decodes.
+
+    cli.py            `lknb serve`: flags, ready line, signals, end with the parent
+    config.py         what a server is started with
+    app.py            the HTTP surface and the life of one server
+    grant.py          tokens -> what a participant may do
+    join.py           one websocket: from the request to a participant in a room
+    signal.py         one participant's websocket: messages in, messages out, limits
+    room.py           participants of one room, what they are told of each other
+    participant.py    one participant: grants, tracks, subscriptions, requests
+    request.py        the table of signal requests
+    peer.py           peer connections of a participant, single (`/rtc/v1`) and dual (`/rtc`)
+    section.py        m-lines -> plans, for the descriptions the server writes
+    uplink.py         packets from a publisher: binding, feedback, reports
+    stream.py         one SSRC from a publisher (one simulcast layer)
+    publication.py    one published track
+    subscription.py   one track on its way to one subscriber: choice of layer, renumbering
+    downlink.py       packets to a subscriber: retransmission, key frame requests, reports
+    blank.py          the closing frames of a stream that stops
+    data.py           data packets between participants
+    speaker.py        who speaks
+
+May not: open a codec, see a pixel, import `core`, `codec`, `rtc` or `widgets`. The path of a packet, from the datagram to the
+datagrams it becomes, is synchronous and holds no await.
+"""

@@ -1,0 +1,144 @@
+"""One SSRC from a publisher: an audio track, or one layer of a video track.
+
+`receive` is the path of every packet: it keeps the books (loss, reports, liveness, level) and hands the packet to the
+subscriptions that follow this layer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from lknb.errors import WireError
+from lknb.logic.layer import LayerActivity
+from lknb.logic.nack import NackGenerator
+from lknb.logic.report import ReceptionStatistics, SenderReportClock
+from lknb.logic.sequence import Unwrapper
+from lknb.logic.throttle import Throttle
+from lknb.wire.h264 import is_h264_keyframe
+from lknb.wire.vp8 import Vp8Descriptor, is_vp8_keyframe, parse_vp8_descriptor
+
+if TYPE_CHECKING:
+    from lknb.server.publication import Publication
+    from lknb.server.subscription import Subscription
+    from lknb.wire.rtp import RtpView
+
+# LiveKit asks less often for the key frames of big layers: they cost more
+KEYFRAME_INTERVAL_S = (0.5, 1.0, 1.0)
+
+
+class Feedback(Protocol):
+    """The way back to the publisher."""
+
+    def request_keyframe(self, ssrc: int) -> None:
+        """Ask for a picture that decodes alone."""
+
+    def request_packets(self, ssrc: int, sequence_numbers: tuple[int, ...]) -> None:
+        """Ask for packets that are missing."""
+
+
+class Stream:
+    """State of one incoming SSRC. `waiting` want to follow it from its next key frame on."""
+
+    def __init__(
+        self,
+        publication: Publication,
+        mid: str,
+        layer: int,
+        ssrc: int,
+        payload_type: int,
+        level_id: int,
+        feedback: Feedback,
+    ) -> None:
+        self.publication = publication
+        self.mid = mid
+        self.layer = layer
+        self.ssrc = ssrc
+        self.payload_type = payload_type
+        self.audio = publication.kind == "audio"
+        self.activity = LayerActivity(layer)
+        clock_hz = 48_000 if self.audio else 90_000
+        self.statistics = ReceptionStatistics(ssrc, clock_hz)
+        self.clock = SenderReportClock(clock_hz)
+        self.waiting: set[Subscription] = set()
+        self.packets = 0
+        self.octets = 0
+        self._followers: tuple[Subscription, ...] = ()
+        self._level_id = level_id
+        self._unwrap = Unwrapper(16)
+        self._nack = NackGenerator()
+        self._last_timestamp: int | None = None
+        self._vp8 = publication.codec == "vp8"
+        self._throttle = Throttle(KEYFRAME_INTERVAL_S[min(layer, 2)])
+        self._feedback = feedback
+
+    def follow(self, subscription: Subscription, on: bool) -> None:
+        """Deliver packets to a subscription, or stop."""
+        others = tuple(s for s in self._followers if s is not subscription)
+        self._followers = (*others, subscription) if on else others
+
+    def request_keyframe(self, now: float) -> None:
+        """Ask the publisher for a key frame, not more often than the throttle allows."""
+        if not self.audio and self._throttle.allow(now):
+            self._feedback.request_keyframe(self.ssrc)
+
+    def receive(self, view: RtpView, arrival_us: int, now: float) -> None:
+        """One packet of this SSRC."""
+        sequence = self._unwrap(view.sequence_number)
+        self.packets += 1
+        self.octets += len(view.data)
+        self.statistics.add(view.sequence_number, view.timestamp, arrival_us)
+        if not self.audio:
+            self._nack.add(view.sequence_number, now)
+            if self._nack.missing:
+                self._request_missing(now)
+        if view.payload_start == view.payload_end:
+            # libwebrtc probes with packets of padding only, hundreds a second
+            for subscription in self._followers:
+                subscription.skip(sequence)
+            return
+        if self.activity.packet():
+            self.publication.layers_changed(now)
+        payload = view.data[view.payload_start : view.payload_end]
+        descriptor: Vp8Descriptor | None = None
+        if self._vp8:
+            try:
+                descriptor = parse_vp8_descriptor(payload)
+            except WireError:
+                for subscription in self._followers:
+                    subscription.skip(sequence)
+                return
+        elif self.audio:
+            self._observe_level(view, now)
+        if self.waiting and self._decodable(payload):
+            for subscription in list(self.waiting):
+                subscription.switch(self, sequence, view.timestamp, descriptor, now)
+        for subscription in self._followers:
+            subscription.forward(sequence, view, payload, descriptor, now)
+
+    def _decodable(self, payload: bytes) -> bool:
+        if self.audio:
+            return True
+        return is_vp8_keyframe(payload) if self._vp8 else is_h264_keyframe(payload)
+
+    def _observe_level(self, view: RtpView, now: float) -> None:
+        value = view.extension(self._level_id) if self._level_id else None
+        last, self._last_timestamp = self._last_timestamp, view.timestamp
+        if not value or last is None or self.publication.muted:
+            return
+        duration_ms = ((view.timestamp - last) & 0xFFFFFFFF) / 48
+        if 0 < duration_ms <= 1000:
+            self.publication.audio_level.observe(value[0] & 127, duration_ms, now)
+
+    def _request_missing(self, now: float) -> None:
+        numbers = self._nack.poll(now)
+        if numbers:
+            self._feedback.request_packets(self.ssrc, numbers)
+
+    def tick(self, now: float) -> None:
+        """Timers."""
+        if not self.publication.muted and self.activity.tick(now):
+            self.publication.layers_changed(now)
+        if self.waiting:
+            self.request_keyframe(now)
+        if self._nack.missing:
+            self._request_missing(now)

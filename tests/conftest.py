@@ -1,0 +1,94 @@
+"""For every test: the leak check, and the count of interop rows at the end."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import AsyncIterator, Generator, Iterator
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+
+pytest.register_assert_rewrite("tests.kit", "tests.interop.row")
+
+from tests.kit.leaks import Held, assert_no_leak, assert_no_task_left
+
+_FAILED = pytest.StashKey[bool]()
+_ROWS = pytest.StashKey[dict[str, "Row"]]()
+_SERVER_VARIABLES = ("LKNB_TEST_LIVEKIT_URL", "LKNB_TEST_LIVEKIT_API_KEY", "LKNB_TEST_LIVEKIT_API_SECRET")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the interop matrix, as it went."""
+
+    name: str
+    passed: bool
+    evidence: str
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_ROWS] = {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without the real server its tests are skipped: the only skip there is. A missing browser or client fails."""
+    missing = [name for name in _SERVER_VARIABLES if not os.environ.get(name)]
+    if not missing:
+        return
+    for item in items:
+        if item.get_closest_marker("livekit_server"):
+            item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing)}"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        item.stash[_FAILED] = True
+    mark = item.get_closest_marker("interop")
+    if mark is not None and not report.skipped:
+        # a row counts once it is tried; it passed when neither it, nor a part of it, nor its clean-up failed
+        item.config.stash[_ROWS][item.nodeid] = Row(
+            name=f"{mark.args[0]} [{item.callspec.id if isinstance(item, pytest.Function) else ''}]",
+            passed=not item.stash.get(_FAILED, False),
+            evidence="; ".join(str(value) for key, value in item.user_properties if key == "evidence"),
+        )
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    rows = config.stash[_ROWS].values()
+    if not rows:
+        return
+    terminalreporter.section("interop matrix")
+    for row in rows:
+        terminalreporter.write_line(f"{'passed' if row.passed else 'FAILED'}  {row.name}  {row.evidence}")
+    passed = sum(row.passed for row in rows)
+    terminalreporter.write_line(f"interop matrix: {len(rows)} rows ran, {passed} passed")
+
+
+@pytest.fixture(autouse=True)
+def leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Threads, descriptors and child processes are the same after a test as before it."""
+    before = Held.now()
+    yield
+    if not request.node.stash.get(_FAILED, False):
+        assert_no_leak(before)
+
+
+@pytest.fixture(autouse=True)
+def task_leaks(leaks: None, request: pytest.FixtureRequest) -> None:
+    """No task is left on the loop of a test. Built after `leaks`, so the loop itself is gone when that one looks."""
+    if inspect.iscoroutinefunction(getattr(request.node, "obj", None)):
+        request.getfixturevalue("_tasks_of_the_loop")
+
+
+@pytest_asyncio.fixture
+async def _tasks_of_the_loop(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    yield
+    if not request.node.stash.get(_FAILED, False):
+        await assert_no_task_left()
