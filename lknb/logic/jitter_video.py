@@ -8,8 +8,8 @@ are of no use: all is dropped up to the next key frame, and `keyframe_needed` sa
 
 from __future__ import annotations
 
+from lknb.logic.intake import Intake
 from lknb.logic.picture import PictureAssembler, VideoPacket
-from lknb.logic.sequence import JUMP_PACKETS, RestartDetector, Unwrapper
 from lknb.wire.frame import EncodedFrame
 
 HOLD_MIN_S, HOLD_MAX_S = 0.2, 0.5
@@ -34,18 +34,13 @@ class VideoJitterBuffer:
         "_advanced_at",
         "_assembler",
         "_codec",
-        "_detector",
         "_edge_timestamp",
         "_hold_max_s",
         "_hold_min_s",
-        "_newest",
-        "_newest_timestamp",
+        "_intake",
         "_next",
-        "_number_of",
         "_packets",
-        "_suspect",
         "_synced",
-        "_timestamp_of",
         "discarded",
         "keyframe_needed",
         "losses",
@@ -63,14 +58,9 @@ class VideoJitterBuffer:
         self._hold_min_s = hold_min_s
         self._hold_max_s = hold_max_s
         self._assembler = PictureAssembler(codec, rid)
-        self._number_of = Unwrapper(16)
-        self._timestamp_of = Unwrapper(32)
-        self._detector = RestartDetector()
-        self._suspect: tuple[int, VideoPacket] | None = None
+        self._intake: Intake[VideoPacket] = Intake()
         # Packets whose turn has not come, in order of arrival, by unwrapped number.
         self._packets: dict[int, VideoPacket] = {}
-        self._newest: int | None = None
-        self._newest_timestamp = 0
         # Whose turn it is; while nothing can be decoded, the number below which nothing is of use.
         self._next = 0
         self._edge_timestamp: int | None = None
@@ -102,19 +92,14 @@ class VideoJitterBuffer:
 
         Their `timestamp_us` is `arrival_us` of their first packet. What is malformed spoils its picture, nothing else.
         """
-        number = self._number_of(sequence_number)
-        packet = VideoPacket(self._codec, self._timestamp_of(timestamp), marker, payload, now, arrival_us)
+        unwrapped = self._intake.timestamp(timestamp)
+        packet = VideoPacket(self._codec, unwrapped, marker, payload, now, arrival_us)
         out: list[EncodedFrame] = []
-        if self._newest is None:
-            self._begin(number, packet)
-        elif self._is_foreign(number, packet):
-            before, self._suspect = self._suspect, (number, packet)
-            if not self._detector.suspect(sequence_number) or before is None:
-                return out
-            self.losses += self._synced
-            self._begin(*before)
-            self._insert(*before, out)
-        self._insert(number, packet, out)
+        taken = self._intake.take(sequence_number, unwrapped, packet, self._next)
+        if self._intake.restarted:
+            self._begin(taken[0][0])
+        for number, packet in taken:
+            self._insert(number, packet, out)
         self._settle(now, out)
         return out
 
@@ -130,32 +115,20 @@ class VideoJitterBuffer:
             return None
         return self._oldest().now + self.hold_s
 
-    def _is_foreign(self, number: int, packet: VideoPacket) -> bool:
-        """Whether the packet cannot belong to this numbering: too far away, or newer than all and yet behind."""
-        newest = self._newest or 0
-        if abs(number - newest) > JUMP_PACKETS:
-            return True
-        return number < self._next and packet.timestamp > self._newest_timestamp
-
-    def _begin(self, number: int, packet: VideoPacket) -> None:
-        """A numbering begins with this packet, or a little before it."""
+    def _begin(self, number: int) -> None:
+        """A numbering begins with this number, or a little before it."""
+        self.losses += self._synced
         self._synced = False
         self._assembler.reset()
         self._packets.clear()
-        self._newest = number
-        self._newest_timestamp = packet.timestamp
         self._next = number - _LEAD_PACKETS
         self._edge_timestamp = None
-        self._suspect = None
 
     def _insert(self, number: int, packet: VideoPacket, out: list[EncodedFrame]) -> None:
         if number < self._next or number in self._packets:
             self.discarded += 1
             return
         self._packets[number] = packet
-        if self._newest is None or number > self._newest:
-            self._newest = number
-            self._newest_timestamp = packet.timestamp
         if not self._synced:
             if self._can_begin(number, packet):
                 self._sync(number)
@@ -185,12 +158,12 @@ class VideoJitterBuffer:
     def _settle(self, now: float, out: list[EncodedFrame]) -> None:
         hold_s = self.hold_s
         while self._synced and self._packets:
-            if now - self._oldest().now < hold_s and len(self._packets) <= PENDING_MAX:
+            if now < self._oldest().now + hold_s and len(self._packets) <= PENDING_MAX:
                 return
             self._lose()
             self._advance(out)
         # What came before the missing beginning of a key frame may still be of use, for a while.
-        while self._packets and (now - self._oldest().now >= hold_s or len(self._packets) > PENDING_MAX):
+        while self._packets and (now >= self._oldest().now + hold_s or len(self._packets) > PENDING_MAX):
             number = next(iter(self._packets))
             packet = self._packets.pop(number)
             if number >= self._next:

@@ -21,9 +21,7 @@ class VideoPacket:
 
     __slots__ = ("arrival_us", "broken", "data", "keyframe", "marker", "now", "opens", "timestamp")
 
-    def __init__(
-        self, codec: str, timestamp: int, marker: int, payload: bytes, now: float, arrival_us: int
-    ) -> None:
+    def __init__(self, codec: str, timestamp: int, marker: int, payload: bytes, now: float, arrival_us: int) -> None:
         self.timestamp = timestamp
         self.marker = marker
         self.now = now
@@ -67,8 +65,8 @@ class PictureAssembler:
         self._arrival_us = 0
 
     def add(self, packet: VideoPacket, pictures: list[EncodedFrame]) -> bool:
-        """The next packet; the pictures that are complete with it are appended. False when a picture is spoilt, and with
-        it all that follow up to the next key frame."""
+        """The next packet; the pictures that are complete with it are appended. False when a picture is spoilt, and
+        with it all that follow up to the next key frame."""
         if packet.broken:
             return False
         if not packet.data:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 
 class Throttle:
     """Lets one through per interval.
@@ -10,18 +12,18 @@ class Throttle:
     fires it.
     """
 
-    __slots__ = ("_fired_at", "_pending", "interval_s")
+    __slots__ = ("_next_at", "_pending", "interval_s")
 
     def __init__(self, interval_s: float) -> None:
         self.interval_s = interval_s
-        self._fired_at: float | None = None
+        self._next_at = -inf
         self._pending = False
 
     def allow(self, now: float) -> bool:
         """Whether it may happen now. A deferred request is settled with it."""
-        if self._fired_at is not None and now - self._fired_at < self.interval_s:
+        if now < self._next_at:
             return False
-        self._fired_at = now
+        self._next_at = now + self.interval_s
         self._pending = False
         return True
 
@@ -37,9 +39,7 @@ class Throttle:
 
     def deadline(self) -> float | None:
         """When to call `poll`; None while nothing is deferred."""
-        if not self._pending or self._fired_at is None:
-            return None
-        return self._fired_at + self.interval_s
+        return self._next_at if self._pending else None
 
     def cancel(self) -> None:
         """Nothing is wanted any more."""

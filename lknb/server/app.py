@@ -81,7 +81,14 @@ class Server:
             for path in ("/rtc", "/rtc/v1"):
                 app.router.add_get(path, _rtc)
                 app.router.add_get(f"{path}/validate", _validate)
-            self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+            self._runner = web.AppRunner(
+                app,
+                access_log=None,
+                handle_signals=False,
+                # a join request travels in the request line
+                max_line_size=2 * limits.JOIN_REQUEST_BYTES,
+                max_field_size=2 * limits.TOKEN_BYTES,
+            )
             await self._runner.setup()
             site = web.TCPSite(self._runner, self._config.bind, self._config.port, reuse_address=True)
             await site.start()

@@ -31,12 +31,12 @@ class ServerConfig:
 
 
 def parse_keys(text: str) -> dict[str, str]:
-    """The keys of `--keys "key: secret"`, one pair a line or separated by commas, as livekit-server takes them.
+    """The keys of `--keys "key: secret"`, one pair a line, as livekit-server takes them.
 
     Raises ValueError, which says what is wrong without showing a secret.
     """
     keys: dict[str, str] = {}
-    for pair in text.replace(",", "\n").splitlines():
+    for pair in text.splitlines():
         if not pair.strip():
             continue
         key, colon, secret = pair.partition(":")

@@ -107,6 +107,7 @@ class Publication:
         before = self.streams.get(stream.layer)
         self.streams[stream.layer] = stream
         self.note_ssrc(stream.layer, stream.ssrc)
+        self.publisher.announce_tracks()
         if before is not None:
             stream.waiting |= before.waiting
             for subscription in self.subscriptions.values():

@@ -72,8 +72,9 @@ class SignalLink:
                 if frame.type is WSMsgType.BINARY:
                     yield rtc.SignalRequest.FromString(frame.data)
                 elif frame.type is WSMsgType.TEXT:
+                    request = Parse(frame.data, rtc.SignalRequest(), ignore_unknown_fields=True)
                     self._json = True
-                    yield Parse(frame.data, rtc.SignalRequest(), ignore_unknown_fields=True)
+                    yield request
                 elif frame.type is WSMsgType.ERROR:
                     return
             except (DecodeError, ParseError):

@@ -77,8 +77,8 @@ class Stream:
         self._followers = (*others, subscription) if on else others
 
     def request_keyframe(self, now: float) -> None:
-        """Ask the publisher for a key frame, not more often than the throttle allows."""
-        if not self.audio and self._throttle.allow(now):
+        """Ask the publisher for a key frame; a request that comes too early is kept until it may go out."""
+        if not self.audio and self._throttle.request(now):
             self._feedback.request_keyframe(self.ssrc)
 
     def receive(self, view: RtpView, arrival_us: int, now: float) -> None:
@@ -140,5 +140,7 @@ class Stream:
             self.publication.layers_changed(now)
         if self.waiting:
             self.request_keyframe(now)
+        elif self._throttle.poll(now):
+            self._feedback.request_keyframe(self.ssrc)
         if self._nack.missing:
             self._request_missing(now)

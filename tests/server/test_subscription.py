@@ -1,0 +1,364 @@
+"""What is forwarded to a subscriber, seen packet by packet."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+from livekit.protocol import models, rtc
+
+from lknb.server.app import Server
+from lknb.wire.h264 import depacketize_h264, h264_dimensions
+from lknb.wire.rtcp import Bye, Nack, Pli, SenderReport, TransportFeedback
+from lknb.wire.vp8 import build_vp8_descriptor, depacketize_vp8, parse_vp8_descriptor, vp8_dimensions
+from tests.kit.poll import wait_until
+from tests.kit.raw import RawClient, RawTrack
+from tests.server.conftest import Join
+
+KEY_BODY = bytes.fromhex("1002009d012a40014000") + bytes(40)  # the head of a 320x64 key frame
+DELTA_BODY = b"\x11" + bytes(60)
+
+
+def vp8(picture: int, *, key: bool, tl0: int = 0, tag: int = 0) -> bytes:
+    """A one-packet picture; `tag` marks it."""
+    head = build_vp8_descriptor(start_of_frame=True, picture_id=picture, tl0_index=tl0)
+    return head + (KEY_BODY if key else DELTA_BODY) + bytes([tag])
+
+
+def camera(*rids: str, codec: str = "vp8") -> RawTrack:
+    return RawTrack("cam", codec, rids)
+
+
+class Feed:
+    """Sends pictures of some layers until it is stopped; a key frame first and whenever one is asked for."""
+
+    def __init__(self, client: RawClient, track: RawTrack, *rids: str, interval_s: float = 0.02) -> None:
+        self.client, self.track, self.interval_s = client, track, interval_s
+        self.rids = list(rids or track.rids or ("",))
+        self.sequence = dict.fromkeys(track.ssrcs, 65_500)
+        self.timestamp = 4_294_900_000
+        self.picture = 32_760
+        self.keyframes = 0
+        self.paused = False
+
+    async def run(self) -> None:
+        wanted = set(self.rids)
+        seen = 0
+        while True:
+            for report in self.client.reports[seen:]:
+                if isinstance(report, Pli):
+                    wanted |= {rid for rid, ssrc in self.track.ssrcs.items() if ssrc == report.media_ssrc}
+            seen = len(self.client.reports)
+            self.timestamp = (self.timestamp + int(90_000 * self.interval_s)) & 0xFFFFFFFF
+            self.picture = (self.picture + 1) & 0x7FFF
+            for rid in self.rids if not self.paused else ():
+                tag = 0 if not rid else "qhf".index(rid)
+                key = rid in wanted
+                self.keyframes += key
+                wanted.discard(rid)
+                payload = vp8((self.picture + 1000 * tag) & 0x7FFF, key=key, tl0=self.picture & 0xFF, tag=tag)
+                self.client.send(self.track, self.sequence[rid], self.timestamp, payload, rid=rid)
+                self.sequence[rid] += 1
+            await asyncio.sleep(self.interval_s)
+
+
+@contextlib.asynccontextmanager
+async def feeding(client: RawClient, track: RawTrack, *rids: str) -> AsyncIterator[Feed]:
+    feed = Feed(client, track, *rids)
+    task = asyncio.create_task(feed.run())
+    yield feed
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def assert_unbroken(client: RawClient, ssrc: int) -> None:
+    """Contiguous sequence numbers, rising timestamps, rising picture ids."""
+    views = client.media(ssrc)
+    for before, after in zip(views, views[1:], strict=False):
+        assert (after.sequence_number - before.sequence_number) & 0xFFFF == 1
+        assert 0 < (after.timestamp - before.timestamp) & 0xFFFFFFFF < 1 << 31
+        first, second = parse_vp8_descriptor(before.payload), parse_vp8_descriptor(after.payload)
+        assert first.picture_id is not None
+        assert second.picture_id is not None
+        assert 0 < (second.picture_id - first.picture_id) & 0x7FFF < 0x4000
+
+
+async def test_a_stream_begins_with_a_key_frame_and_is_unbroken_over_every_wrap(join: Join) -> None:
+    track = camera()
+    alice = await join("alice", track)
+    async with feeding(alice, track):
+        await wait_until(lambda: alice.reports)
+        bob = await join("bob")
+        ssrc = await bob.receiving(track.sid)
+        await wait_until(lambda: len(bob.media(ssrc)) > 80, what=lambda: len(bob.media(ssrc)))
+    views = bob.media(ssrc)
+    assert vp8_dimensions(depacketize_vp8(views[0].payload)[1]) == (320, 64)
+    assert all(view.extension_profile == 0 and view.payload_type == 96 for view in views)
+    assert_unbroken(bob, ssrc)
+    assert ssrc not in track.ssrcs.values()
+
+
+async def test_the_best_live_layer_is_forwarded_and_layers_change_without_a_seam(join: Join) -> None:
+    track = camera("q", "h", "f")
+    alice = await join("alice", track)
+    bob = await join("bob")
+    async with feeding(alice, track) as feed:
+        ssrc = await bob.receiving(track.sid)
+        await wait_until(lambda: bob.media(ssrc) and bob.media(ssrc)[-1].payload[-1] == 2, what="the top layer")
+        for quality, tag in ((0, 0), (2, 2), (1, 1), (2, 2)):
+            await bob.request(track_setting=rtc.UpdateTrackSettings(track_sids=[track.sid], quality=quality))  # type: ignore[arg-type]
+            await wait_until(lambda tag=tag: bob.media(ssrc)[-1].payload[-1] == tag, what=f"layer {tag}")
+        feed.rids = ["q"]
+        await wait_until(lambda: bob.media(ssrc)[-1].payload[-1] == 0, what="the fall to the layer that is left")
+    assert_unbroken(bob, ssrc)
+
+
+async def test_size_and_pause_decide_too(join: Join) -> None:
+    track = camera("q", "h", "f")
+    alice = await join("alice", track)
+    bob = await join("bob")
+    async with feeding(alice, track):
+        ssrc = await bob.receiving(track.sid)
+        await wait_until(lambda: bob.media(ssrc) and bob.media(ssrc)[-1].payload[-1] == 2)
+        await bob.request(track_setting=rtc.UpdateTrackSettings(track_sids=[track.sid], width=300, height=170))
+        await wait_until(lambda: bob.media(ssrc)[-1].payload[-1] == 0, what="the smallest layer")
+        await bob.request(track_setting=rtc.UpdateTrackSettings(track_sids=[track.sid], disabled=True))
+        await wait_until(lambda: vp8_size(bob, ssrc) == (8, 8), what="the closing frames")
+        count, offers = len(bob.media(ssrc)), len(bob.all("answer"))
+        sent = feed_marker(alice)
+        await wait_until(lambda: feed_marker(alice) > sent)
+        assert len(bob.media(ssrc)) == count
+        await bob.request(track_setting=rtc.UpdateTrackSettings(track_sids=[track.sid], quality=2))  # type: ignore[arg-type]
+        await wait_until(lambda: bob.media(ssrc)[-1].payload[-1] == 2)
+        assert len(bob.all("answer")) == offers, "pausing negotiated"
+    assert_unbroken(bob, ssrc)
+
+
+def feed_marker(client: RawClient) -> int:
+    """Transport feedback so far: proof that the server went on receiving."""
+    return sum(isinstance(report, TransportFeedback) for report in client.reports)
+
+
+def vp8_size(client: RawClient, ssrc: int) -> tuple[int, int] | None:
+    views = client.media(ssrc)
+    try:
+        return vp8_dimensions(depacketize_vp8(views[-1].payload)[1]) if views else None
+    except ValueError:
+        return None
+
+
+async def test_nothing_of_a_muted_track_is_forwarded_and_it_ends_with_tiny_key_frames(join: Join) -> None:
+    track = camera()
+    alice = await join("alice", track)
+    bob = await join("bob")
+    async with feeding(alice, track):
+        ssrc = await bob.receiving(track.sid)
+        await wait_until(lambda: bob.media(ssrc))
+        await alice.request(mute=rtc.MuteTrackRequest(sid=track.sid, muted=True))
+        muted = await bob.wait_for("update", lambda m: any(t.muted for p in m.participants for t in p.tracks))
+        assert muted.participants[0].identity == "alice"
+        await wait_until(lambda: vp8_size(bob, ssrc) == (8, 8), what="the closing frames")
+        count, feedback = len(bob.media(ssrc)), feed_marker(alice)
+        await wait_until(lambda: feed_marker(alice) > feedback + 4)
+        assert len(bob.media(ssrc)) == count
+        await alice.request(mute=rtc.MuteTrackRequest(sid=track.sid, muted=False))
+        await wait_until(lambda: len(bob.media(ssrc)) > count + 10)
+        assert vp8_dimensions(depacketize_vp8(bob.media(ssrc)[count].payload)[1]) == (320, 64)
+    assert_unbroken(bob, ssrc)
+
+
+async def test_an_h264_stream_ends_with_a_tiny_picture_too(join: Join) -> None:
+    track = camera(codec="h264")
+    alice = await join("alice", track)
+    bob = await join("bob")
+    ssrc = await bob.receiving(track.sid)
+    idr = b"\x65" + bytes(30)
+    sequence = 0
+
+    def send() -> bool:
+        nonlocal sequence
+        alice.send(track, sequence, sequence * 3000, idr if sequence % 2 == 0 else b"\x41" + bytes(30))
+        sequence += 1
+        return bool(bob.media(ssrc))
+
+    await wait_until(send)
+    assert bob.media(ssrc)[0].payload == idr
+    assert bob.media(ssrc)[0].payload_type == 102
+    await alice.request(mute=rtc.MuteTrackRequest(sid=track.sid, muted=True))
+    await wait_until(lambda: len(bob.media(ssrc)[-1].payload) > 40)
+    assert h264_dimensions(depacketize_h264(bob.media(ssrc)[-1].payload)) == (2, 2)
+
+
+async def test_padding_is_dropped_and_its_numbers_closed(join: Join) -> None:
+    track = camera()
+    alice = await join("alice", track)
+    bob = await join("bob")
+    ssrc = await bob.receiving(track.sid)
+    state = {"sequence": 10}
+
+    def send() -> bool:
+        number = state["sequence"]
+        alice.send(track, number, number * 3000, vp8(number, key=number == 10 or not bob.media(ssrc)))
+        for extra in range(1, 4):
+            alice.send_padding(track, number + extra, number * 3000)
+        state["sequence"] += 4
+        return len(bob.media(ssrc)) > 10
+
+    await wait_until(send)
+    assert all(view.payload_start < view.payload_end for view in bob.media(ssrc))
+    assert_unbroken(bob, ssrc)
+
+
+async def test_a_lost_packet_is_sent_again_to_the_subscriber_and_asked_for_at_the_publisher(join: Join) -> None:
+    track = camera()
+    alice = await join("alice", track)
+    bob = await join("bob")
+    async with feeding(alice, track) as feed:
+        ssrc = await bob.receiving(track.sid)
+        await wait_until(lambda: len(bob.media(ssrc)) > 5)
+        # bob has the packet already, so that SRTP refuses its second coming as a replay: that is how it is seen here
+        refused = bob.transport.counters.undecryptable
+        bob.report(Nack(1, ssrc, (bob.media(ssrc)[3].sequence_number,)))
+        await wait_until(lambda: bob.transport.counters.undecryptable == refused + 1)
+        feed.sequence[""] += 2  # two packets vanish between alice and the server
+        asked = await wait_until(lambda: [r for r in alice.reports if isinstance(r, Nack)])
+        assert asked[0].media_ssrc == track.ssrcs[""]
+        assert len(asked[0].lost) == 2
+
+
+async def test_key_frame_requests_are_throttled_upstream(join: Join) -> None:
+    track = camera()
+    alice = await join("alice", track)
+    bob = await join("bob")
+    async with feeding(alice, track):
+        ssrc = await bob.receiving(track.sid)
+        await wait_until(lambda: bob.media(ssrc))
+        before = sum(isinstance(r, Pli) for r in alice.reports)
+        for _ in range(500):
+            bob.report(Pli(1, ssrc))
+        feedback = feed_marker(alice)
+        await wait_until(lambda: feed_marker(alice) > feedback + 10)
+        assert 0 < sum(isinstance(r, Pli) for r in alice.reports) - before <= 3
+
+
+async def test_feedback_names_foreign_streams_in_vain(join: Join) -> None:
+    track = camera()
+    alice = await join("alice", track)
+    bob = await join("bob")
+    async with feeding(alice, track):
+        ssrc = await bob.receiving(track.sid)
+        await wait_until(lambda: bob.media(ssrc))
+        bob.report(Bye((track.ssrcs[""], ssrc)), Pli(1, 12345), Nack(1, track.ssrcs[""], (1, 2, 3)))
+        count = len(bob.media(ssrc))
+        await wait_until(lambda: len(bob.media(ssrc)) > count + 10)
+
+
+async def test_sender_reports_carry_the_publishers_clock_in_our_timestamps(join: Join) -> None:
+    track = camera()
+    alice = await join("alice", track)
+    bob = await join("bob")
+    async with feeding(alice, track) as feed:
+        ssrc = await bob.receiving(track.sid)
+        await wait_until(lambda: bob.media(ssrc))
+        ntp = 0xE0000000 << 32
+        alice.report(SenderReport(track.ssrcs[""], ntp, feed.timestamp, 1, 1))
+        reports = await wait_until(lambda: [r for r in bob.reports if isinstance(r, SenderReport) and r.ssrc == ssrc])
+        passed_s = (reports[0].ntp_time - ntp) / (1 << 32)
+        assert 0 <= passed_s < 10
+        newest = bob.media(ssrc)[-1].timestamp
+        ahead_s = ((newest - reports[0].rtp_timestamp + (1 << 31)) % (1 << 32) - (1 << 31)) / 90_000
+        assert abs(ahead_s) < 5
+
+
+async def test_the_publisher_gets_transport_feedback_about_all_its_packets(join: Join) -> None:
+    track = camera()
+    alice = await join("alice", track)
+    async with feeding(alice, track):
+        feedback = await wait_until(
+            lambda: len(found := [r for r in alice.reports if isinstance(r, TransportFeedback)]) > 5 and found
+        )
+    numbers = [r.base_sequence_number + i for r in feedback for i, at in enumerate(r.packets) if at is not None]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert all(r.media_ssrc in track.ssrcs.values() for r in feedback)
+
+
+async def test_a_revoked_subscription_stops_within_100_ms_and_comes_back(join: Join) -> None:
+    track = camera()
+    alice = await join("alice", track)
+    bob, carol = await join("bob"), await join("carol")
+    async with feeding(alice, track):
+        ssrc = await bob.receiving(track.sid)
+        other = await carol.receiving(track.sid)
+        await wait_until(lambda: bob.media(ssrc) and carol.media(other))
+        only_carol = rtc.SubscriptionPermission(
+            track_permissions=[rtc.TrackPermission(participant_identity="carol", all_tracks=True)]
+        )
+        await alice.request(subscription_permission=only_carol)
+        told = await bob.wait_for("subscription_permission_update", lambda m: not m.allowed)
+        assert told.track_sid == track.sid
+        await wait_until(lambda: vp8_size(bob, ssrc) == (8, 8))
+        count, more = len(bob.media(ssrc)), len(carol.media(other))
+        await wait_until(lambda: len(carol.media(other)) > more + 20)
+        assert len(bob.media(ssrc)) == count
+        await alice.request(subscription_permission=rtc.SubscriptionPermission(all_participants=True))
+        await bob.wait_for("subscription_permission_update", lambda m: m.allowed, after=len(bob.signals) - 1)
+        again = await wait_until(lambda: (s := bob.ssrc_of(track.sid)) and s != ssrc and s)
+        await wait_until(lambda: bob.media(again))
+
+
+async def test_not_a_byte_of_an_unasked_track_without_auto_subscribe(join: Join, server: Server) -> None:
+    track = camera()
+    alice = await join("alice", track)
+    bob = await join("bob", auto_subscribe=False)
+    async with feeding(alice, track):
+        await bob.wait_for(
+            "update",
+            lambda m: any(p.sid == bob.sid and p.state == models.ParticipantInfo.ACTIVE for p in m.participants),
+        )
+        feedback = feed_marker(alice)
+        await wait_until(lambda: feed_marker(alice) > feedback + 5)
+        assert bob.packets == []
+        await bob.request(subscription=rtc.UpdateSubscription(track_sids=[track.sid], subscribe=True))
+        ssrc = await bob.receiving(track.sid)
+        await wait_until(lambda: bob.media(ssrc))
+        await bob.request(subscription=rtc.UpdateSubscription(track_sids=[track.sid], subscribe=False))
+        await wait_until(lambda: any(isinstance(r, Bye) and ssrc in r.sources for r in bob.reports))
+        count, feedback = len(bob.packets), feed_marker(alice)
+        await wait_until(lambda: feed_marker(alice) > feedback + 5)
+        assert len(bob.packets) <= count + 5
+
+
+async def test_dynacast_tells_the_publisher_what_is_wanted_raising_at_once_and_lowering_later(join: Join) -> None:
+    track = camera("q", "h", "f")
+    alice = await join("alice", track)
+    bob = await join("bob")
+
+    def enabled(message: rtc.SubscribedQualityUpdate) -> list[bool]:
+        return [quality.enabled for quality in message.subscribed_qualities]
+
+    async with feeding(alice, track):
+        await alice.wait_for("subscribed_quality_update", lambda m: enabled(m) == [True, True, True])
+        await alice.wait_for("track_subscribed", lambda m: m.track_sid == track.sid)
+        await bob.request(track_setting=rtc.UpdateTrackSettings(track_sids=[track.sid], quality=0))  # type: ignore[arg-type]
+        await alice.wait_for("subscribed_quality_update", lambda m: enabled(m) == [True, False, False])
+        number = len(alice.signals)
+        await bob.request(track_setting=rtc.UpdateTrackSettings(track_sids=[track.sid], quality=1))  # type: ignore[arg-type]
+        await alice.wait_for("subscribed_quality_update", lambda m: enabled(m) == [True, True, False], after=number)
+
+
+@pytest.mark.parametrize("hostile", [b"", b"\x80", b"\xff" * 40, bytes(1200), b"\x90\x60" + b"\xff" * 30])
+async def test_hostile_packets_of_a_publisher_are_dropped_and_nobody_notices(join: Join, hostile: bytes) -> None:
+    track = camera()
+    alice = await join("alice", track)
+    bob = await join("bob")
+    async with feeding(alice, track):
+        ssrc = await bob.receiving(track.sid)
+        await wait_until(lambda: bob.media(ssrc))
+        for _ in range(20):
+            alice.transport.send_rtp(hostile)
+        count = len(bob.media(ssrc))
+        await wait_until(lambda: len(bob.media(ssrc)) > count + 20)
+    assert_unbroken(bob, ssrc)
