@@ -37,6 +37,8 @@ APPLY_ANSWER_S = 0.05
 class _Slot:
     kind: str
     subscription: Subscription | None = None
+    shown: str = ""
+    """The track the client was told of last here: put back before an answer shows the section empty, it would be no event."""
 
 
 class SinglePeer:
@@ -75,9 +77,10 @@ class SinglePeer:
                 return sending
             slot = self._slots.setdefault(section.mid, _Slot(section.kind))
             if slot.subscription is None:
-                slot.subscription = self._next(section)
+                slot.subscription = self._next(section, slot)
                 if slot.subscription is not None:
                     slot.subscription.mid = section.mid
+            slot.shown = slot.subscription.publication.sid if slot.subscription is not None else ""
             wanted = answer_send_plan(section, slot.subscription)
             if slot.subscription is not None and not wanted.rejected:
                 mapping[section.mid] = slot.subscription.publication.sid
@@ -148,9 +151,9 @@ class SinglePeer:
             handle.cancel()
         await self._connection.close()
 
-    def _next(self, section: MediaSection) -> Subscription | None:
+    def _next(self, section: MediaSection, slot: _Slot) -> Subscription | None:
         for subscription in self._waiting:
-            if subscription.kind != section.kind:
+            if subscription.kind != section.kind or subscription.publication.sid == slot.shown:
                 continue
             self._waiting.remove(subscription)
             if find_codec(section, subscription.publication.codec) is not None:
@@ -159,7 +162,7 @@ class SinglePeer:
                 track_sid=subscription.publication.sid, err=models.SubscriptionError.SE_CODEC_UNSUPPORTED
             )
             self._participant.send(rtc.SignalResponse(subscription_response=response))
-            return self._next(section)
+            return self._next(section, slot)
         return None
 
     def _on_connected(self) -> None:
