@@ -4,18 +4,24 @@
     config.py         what a server is started with
     app.py            the HTTP surface and the life of one server
     grant.py          tokens -> what a participant may do
-    join.py           one websocket: from the request to a participant in a room
+    registry.py       all rooms, and their clock
+    session.py        one websocket: from the request to a participant in a room
     signal.py         one participant's websocket: messages in, messages out, limits
     room.py           participants of one room, what they are told of each other
     participant.py    one participant: grants, tracks, subscriptions, requests
     request.py        the table of signal requests
-    peer.py           peer connections of a participant, single (`/rtc/v1`) and dual (`/rtc`)
+    peer.py           the peer connections of a participant: single.py (`/rtc/v1`), dual.py (`/rtc`)
+    connection.py     one of them: transport, negotiation, media, data channels
+    publishing.py     the sections a client sends in, matched with its tracks
     section.py        m-lines -> plans, for the descriptions the server writes
     uplink.py         packets from a publisher: binding, feedback, reports
     stream.py         one SSRC from a publisher (one simulcast layer)
     publication.py    one published track
+    subscriber.py     what a participant is subscribed to, and why
     subscription.py   one track on its way to one subscriber: choice of layer, renumbering
     downlink.py       packets to a subscriber: retransmission, key frame requests, reports
+    twirp.py          remote procedures over HTTP
+    room_service.py   livekit.RoomService, the administration
     blank.py          the closing frames of a stream that stops
     data.py           data packets between participants
     speaker.py        who speaks

@@ -8,14 +8,17 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from lknb import limits
+from lknb.server import twirp
 from lknb.server.config import ServerConfig
 from lknb.server.registry import RoomRegistry
+from lknb.server.room_service import RoomService
 from lknb.server.session import CORS, authorise, serve_session
 from lknb.transport.ice_lite import UdpMux
 
 logger = logging.getLogger(__name__)
 
 REGISTRY = web.AppKey("registry", RoomRegistry)
+SERVICES = web.AppKey("services", dict[str, dict[str, twirp.Method]])
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -26,6 +29,10 @@ async def _rtc(request: web.Request) -> web.StreamResponse:
 async def _validate(request: web.Request) -> web.StreamResponse:
     authorise(request.app[REGISTRY], request)
     return web.Response(text="success", headers=CORS)
+
+
+async def _twirp(request: web.Request) -> web.StreamResponse:
+    return await twirp.serve(request.app[SERVICES].get(request.match_info["service"], {}), request)
 
 
 async def _health(request: web.Request) -> web.StreamResponse:
@@ -81,6 +88,8 @@ class Server:
             for path in ("/rtc", "/rtc/v1"):
                 app.router.add_get(path, _rtc)
                 app.router.add_get(f"{path}/validate", _validate)
+            app[SERVICES] = {"livekit.RoomService": RoomService(self._registry).methods}
+            app.router.add_route("*", "/twirp/{service}/{method}", _twirp)
             self._runner = web.AppRunner(
                 app,
                 access_log=None,

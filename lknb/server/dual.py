@@ -20,6 +20,7 @@ from lknb.wire.sdp import MediaSection, build_sdp, parse_sdp
 
 if TYPE_CHECKING:
     from lknb.server.participant import Participant
+    from lknb.server.publication import Publication
     from lknb.server.subscription import Subscription
     from lknb.transport.ice_lite import UdpMux
 
@@ -110,6 +111,10 @@ class DualPeer:
     def uplink_pending(self) -> None:
         """See Peer."""
         self._publishing.match_parked()
+
+    def end_publication(self, publication: Publication) -> None:
+        """See Peer."""
+        self._publishing.end(publication.mid)
 
     def subscribe(self, subscription: Subscription) -> None:
         """Put it into a free section of its codec, or a new one.

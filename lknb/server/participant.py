@@ -221,6 +221,15 @@ class Participant:
         self.room.announce(self)
         self.send_token(time.monotonic())
 
+    def set_permission(self, permission: models.ParticipantPermission) -> None:
+        """Change what it may do, now: forbidden tracks end, subscriptions follow."""
+        self.info.permission.CopyFrom(permission)
+        for publication in list(self.publications.values()):
+            if not self.may_publish(publication.info.source):
+                self.send(rtc.SignalResponse(track_unpublished=rtc.TrackUnpublishedResponse(track_sid=publication.sid)))
+                self.peer.end_publication(publication)
+        self.subscriber.reconcile_all()
+
     def simulate(self, scenario: rtc.SimulateScenario) -> None:
         """The faults a client may ask for to test itself (LiveKit: room.go SimulateScenario)."""
         name = scenario.WhichOneof("scenario")

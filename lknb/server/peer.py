@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from livekit.protocol import rtc
 
+    from lknb.server.publication import Publication
     from lknb.server.subscription import Subscription
 
 
@@ -31,6 +32,9 @@ class Peer(Protocol):
 
     def uplink_pending(self) -> None:
         """A track was announced; its section may be waiting for it."""
+
+    def end_publication(self, publication: Publication) -> None:
+        """Take nothing more of a track that is published."""
 
     def subscribe(self, subscription: Subscription) -> None:
         """Negotiate a subscription, then start it."""

@@ -23,6 +23,7 @@ from lknb.wire.sdp import MediaSection, build_sdp, parse_sdp
 
 if TYPE_CHECKING:
     from lknb.server.participant import Participant
+    from lknb.server.publication import Publication
     from lknb.server.subscription import Subscription
     from lknb.transport.ice_lite import UdpMux
 
@@ -116,6 +117,10 @@ class SinglePeer:
     def uplink_pending(self) -> None:
         """See Peer."""
         self._publishing.match_parked()
+
+    def end_publication(self, publication: Publication) -> None:
+        """See Peer."""
+        self._publishing.end(publication.mid)
 
     def subscribe(self, subscription: Subscription) -> None:
         """Put it into the next answer."""

@@ -198,8 +198,16 @@ class RawClient:
         await self.offer()
 
     def send(
-        self, track: RawTrack, sequence: int, timestamp: int, payload: bytes, *, rid: str = "", marker: bool = True, level: int = 20
-    ) -> None:  # fmt: skip
+        self,
+        track: RawTrack,
+        sequence: int,
+        timestamp: int,
+        payload: bytes,
+        *,
+        rid: str = "",
+        marker: bool = True,
+        level: int = 20,
+    ) -> None:
         """One RTP packet of a track."""
         items = [(1, track.mid.encode()), (4, self._twcc.to_bytes(2, "big"))]
         if rid:

@@ -26,8 +26,12 @@ def run(*flags: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """A server that is expected to refuse its flags."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
     return subprocess.run(
-        [sys.executable, "-m", "lknb", "serve", "--port", "0", *flags], capture_output=True, text=True, timeout=30, env=environment
-    )  # fmt: skip
+        [sys.executable, "-m", "lknb", "serve", "--port", "0", *flags],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env=environment,
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,8 +61,16 @@ def test_keys_are_read_as_livekit_server_takes_them() -> None:
 
 @pytest.mark.parametrize(
     ("host", "expected"),
-    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False), ("x", False)],
-)  # fmt: skip
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("x", False),
+    ],
+)
 def test_loopback_addresses(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator
 
 import pytest
@@ -77,7 +78,7 @@ async def feeding(client: RawClient, track: RawTrack, *rids: str) -> AsyncIterat
 def assert_unbroken(client: RawClient, ssrc: int) -> None:
     """Contiguous sequence numbers, rising timestamps, rising picture ids."""
     views = client.media(ssrc)
-    for before, after in zip(views, views[1:], strict=False):
+    for before, after in itertools.pairwise(views):
         assert (after.sequence_number - before.sequence_number) & 0xFFFF == 1
         assert 0 < (after.timestamp - before.timestamp) & 0xFFFFFFFF < 1 << 31
         first, second = parse_vp8_descriptor(before.payload), parse_vp8_descriptor(after.payload)
