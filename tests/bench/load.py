@@ -221,7 +221,9 @@ def make_frames(bitrate_bps: int, count: int = 60) -> list[bytes]:
     grain = np.random.default_rng(7).normal(0, 2.0, (720, 1280))
     frames = []
     for index in range(count):
-        luma = 128 + 60 * np.sin((x + 6 * index) / 90) + 40 * np.cos((y - 3 * index) / 70) + np.roll(grain, 11 * index, 1)
+        luma = (
+            128 + 60 * np.sin((x + 6 * index) / 90) + 40 * np.cos((y - 3 * index) / 70) + np.roll(grain, 11 * index, 1)
+        )
         frame = av.VideoFrame.from_ndarray(np.clip(luma, 16, 235).astype(np.uint8), "gray").reformat(format="yuv420p")
         frame.pts = index
         frames.extend(bytes(packet) for packet in encoder.encode(frame))
