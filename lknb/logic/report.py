@@ -111,6 +111,11 @@ class ReceptionStatistics:
         )
 
     @property
+    def lost(self) -> int:
+        """Packets lost since the start; negative with duplicates."""
+        return self._highest - self._base + 1 - self.received if self.received else 0
+
+    @property
     def jitter_s(self) -> float:
         """Interarrival jitter in seconds."""
         return (self._jitter_16ths >> 4) / self._clock_rate_hz

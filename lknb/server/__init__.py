@@ -25,6 +25,7 @@
     blank.py          the closing frames of a stream that stops
     data.py           data packets between participants
     speaker.py        who speaks
+    quality.py        how well everybody is connected
 
 May not: open a codec, see a pixel, import `core`, `codec`, `rtc` or `widgets`. The path of a packet, from the datagram to the
 datagrams it becomes, is synchronous and holds no await.

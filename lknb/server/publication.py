@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from livekit.protocol import models, rtc
 
+from lknb.logic.quality import QualityScore
 from lknb.logic.speaker import AudioLevel
 from lknb.server.room import new_sid
 
@@ -53,6 +54,8 @@ class Publication:
         self.streams: dict[int, Stream] = {}
         self.subscriptions: dict[str, Subscription] = {}
         self.audio_level = AudioLevel()
+        self._score = QualityScore(self.kind)
+        self._measured = (0, 0)
         self._told_subscribed = False
         self._told_quality: int | None = None
         self._lower_due: float | None = None
@@ -161,6 +164,19 @@ class Publication:
                 self._tell_quality(wanted)
         elif self._lower_due is None:
             self._lower_due = now + self.publisher.room.config.dynacast_lower_delay_s
+
+    def measure_quality(self) -> float:
+        """The score of the way from the publisher to the server, since the last call."""
+        packets = sum(stream.packets for stream in self.streams.values())
+        lost = sum(stream.statistics.lost for stream in self.streams.values())
+        before, self._measured = self._measured, (packets, lost)
+        if self.muted or not self.streams:
+            self._score.reset()
+        else:
+            # without a subscriber dynacast has switched every layer off
+            expected = self.kind == "audio" or self._told_quality != -1
+            self._score.update(packets=packets - before[0], lost=lost - before[1], expected=expected)
+        return self._score.value
 
     def tick(self, now: float) -> None:
         """Timers."""

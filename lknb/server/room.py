@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from livekit.protocol import models, rtc
 
 from lknb.server import data
+from lknb.server.quality import RoomQuality
 from lknb.server.speaker import RoomSpeakers
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Room:
         self.participants: dict[str, Participant] = {}
         self.tasks: set[asyncio.Task[None]] = set()
         self.speakers = RoomSpeakers(self)
+        self.quality = RoomQuality(self, now)
         self._created_at_ms = int(time.time() * 1000)
         self._empty_since = now
         self._had_guests = False
@@ -100,6 +102,7 @@ class Room:
             return
         self.announce(participant, to_self=False)
         self.speakers.forget(participant.sid)
+        self.quality.forget(participant.sid)
         if not self.participants:
             self._empty_since = now
         self.touch(now)
@@ -140,6 +143,7 @@ class Room:
     def tick(self, now: float) -> None:
         """Timers of the room; called every 50 ms or so."""
         self.speakers.tick(now)
+        self.quality.tick(now)
         if self._room_update_due is not None and now >= self._room_update_due:
             self._room_update_due = None
             self.broadcast(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self.info())))

@@ -18,6 +18,7 @@ from livekit.protocol import models, rtc
 from lknb.logic.history import PacketHistory
 from lknb.logic.layer import choose_layer
 from lknb.logic.munger import RtpMunger, Vp8Munger
+from lknb.logic.quality import QualityScore
 from lknb.logic.report import round_trip_s
 from lknb.server.blank import BLANK_FRAMES, BLANK_INTERVAL_TICKS, blank_h264, blank_vp8
 from lknb.wire.rtcp import ReportBlock, SenderReport
@@ -61,6 +62,9 @@ class Subscription:
         self.octets = 0
         self.retransmitted = 0
         self.rtt_s = 0.0
+        self._score = QualityScore(publication.kind)
+        self._lost = 0
+        self._measured = (0, 0)
         self._send: Callable[[bytes], None] = _nowhere
         self._munger = RtpMunger(secrets.randbelow(0x4000) + 1)
         self._vp8 = Vp8Munger() if publication.codec == "vp8" else None
@@ -134,6 +138,7 @@ class Subscription:
 
     def note_report(self, block: ReportBlock, now: float) -> None:
         """What the subscriber reports of us; it echoes our reports, which carry the publisher's clock."""
+        self._lost = block.packets_lost
         mapped = self.current.clock.timestamp_at(now) if self.current is not None else None
         rtt_s = round_trip_s(block, mapped[0]) if mapped is not None else None
         if rtt_s is not None:
@@ -168,6 +173,8 @@ class Subscription:
             self._vp8.switch(descriptor)
         if before is not None:
             before.follow(self, False)
+        elif self.kind == "video":
+            self._tell_active()
         stream.waiting.discard(self)
         stream.follow(self, True)
         self.current = stream
@@ -251,6 +258,26 @@ class Subscription:
             octet_count=self.octets & 0xFFFFFFFF,
             reports=(),
         )
+
+    def measure_quality(self) -> float:
+        """The score of the way from the server to the subscriber, since the last call."""
+        before, self._measured = self._measured, (self.packets, self._lost)
+        if self.current is None:
+            self._score.reset()
+            return self._score.value
+        wanted = min(self.wanted_layer(), max(self.publication.streams, default=0))
+        sent, lost = self.packets - before[0], self._lost - before[1]
+        missing = max(0, wanted - self.current.layer) if self.kind == "video" else 0
+        # what the publisher does not send is not this path's fault
+        self._score.update(packets=sent - lost, lost=lost, rtt_s=self.rtt_s, layers_missing=missing, expected=False)
+        return self._score.value
+
+    def _tell_active(self) -> None:
+        state = rtc.StreamStateInfo(
+            participant_sid=self.publication.publisher.sid, track_sid=self.publication.sid, state=rtc.StreamState.ACTIVE
+        )
+        update = rtc.StreamStateUpdate(stream_states=[state])
+        self.subscriber.participant.send(rtc.SignalResponse(stream_state_update=update))
 
     def _send_blanks(self, now: float) -> None:
         codec = self.publication.codec

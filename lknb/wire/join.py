@@ -186,11 +186,11 @@ def _parse_join_request(text: str) -> JoinParameters:
 
 def _decode_base64(text: str) -> bytes:
     """base64url, with or without its padding."""
-    # base64 grows by a third; checked before decoding so that nothing large is built
-    if len(text) > limits.JOIN_REQUEST_BYTES * 4 // 3 + 4:
-        raise WireError("join_request is too long")
+    unpadded = text.rstrip("=")
+    # four characters carry three bytes; checked before anything large is built
+    if len(unpadded) * 3 // 4 > limits.JOIN_REQUEST_BYTES:
+        raise WireError("query parameter is too long")
     try:
-        unpadded = text.rstrip("=")
         return base64.b64decode(unpadded + "=" * (-len(unpadded) % 4), altchars="-_", validate=True)
     except (binascii.Error, ValueError):
         raise WireError("query parameter is not base64url") from None

@@ -12,7 +12,7 @@ from livekit.protocol import models, rtc
 
 from lknb.server.app import Server
 from lknb.wire.h264 import depacketize_h264, h264_dimensions
-from lknb.wire.rtcp import Bye, Nack, Pli, SenderReport, TransportFeedback
+from lknb.wire.rtcp import Bye, Nack, Pli, ReceiverReport, ReportBlock, SenderReport, TransportFeedback
 from lknb.wire.vp8 import build_vp8_descriptor, depacketize_vp8, parse_vp8_descriptor, vp8_dimensions
 from tests.kit.poll import wait_until
 from tests.kit.raw import RawClient, RawTrack
@@ -363,3 +363,25 @@ async def test_hostile_packets_of_a_publisher_are_dropped_and_nobody_notices(joi
         count = len(bob.media(ssrc))
         await wait_until(lambda: len(bob.media(ssrc)) > count + 20)
     assert_unbroken(bob, ssrc)
+
+
+async def test_an_active_stream_and_a_lossy_path_are_told(join: Join, server: Server) -> None:
+    track = camera()
+    alice = await join("alice", track)
+    bob = await join("bob")
+    async with feeding(alice, track):
+        ssrc = await bob.receiving(track.sid)
+        await wait_until(lambda: len(bob.media(ssrc)) > 10)
+        active = await bob.wait_for("stream_state_update")
+        assert (active.stream_states[0].track_sid, active.stream_states[0].state) == (track.sid, rtc.StreamState.ACTIVE)
+        room = server.registry.rooms["room"]
+        room.quality._due = 0.0
+        both = await bob.wait_for("connection_quality")
+        assert {u.participant_sid for u in both.updates} == {alice.sid, bob.sid}
+        assert {u.quality for u in both.updates} == {models.ConnectionQuality.EXCELLENT}
+        number = len(bob.signals)
+        bob.report(ReceiverReport(1, (ReportBlock(ssrc, 128, 60, 0, 0, 0, 0),)))
+        await wait_until(lambda: room.participants[bob.sid].subscriber.subscriptions[track.sid]._lost == 60)
+        room.quality._due = 0.0
+        worse = await bob.wait_for("connection_quality", after=number)
+        assert [(u.participant_sid, u.quality) for u in worse.updates] == [(bob.sid, models.ConnectionQuality.POOR)]

@@ -17,16 +17,17 @@ from lknb.wire.sdp.model import (
     TransportParameters,
 )
 
-# Payload types that need no rtpmap (RFC 3551 section 6) and still turn up, mostly in rejected sections.
+# Payload types that need no rtpmap (RFC 3551 section 6), and the kind of section they make sense in: pion writes
+# "m=video 0 UDP/TLS/RTP/SAVPF 0" for a refused section.
 _STATIC_CODECS = {
-    0: ("PCMU", 8000, 1),
-    3: ("GSM", 8000, 1),
-    8: ("PCMA", 8000, 1),
-    9: ("G722", 8000, 1),
-    13: ("CN", 8000, 1),
-    26: ("JPEG", 90000, 1),
-    31: ("H261", 90000, 1),
-    34: ("H263", 90000, 1),
+    ("audio", 0): ("PCMU", 8000, 1),
+    ("audio", 3): ("GSM", 8000, 1),
+    ("audio", 8): ("PCMA", 8000, 1),
+    ("audio", 9): ("G722", 8000, 1),
+    ("audio", 13): ("CN", 8000, 1),
+    ("video", 26): ("JPEG", 90000, 1),
+    ("video", 31): ("H261", 90000, 1),
+    ("video", 34): ("H263", 90000, 1),
 }
 _ANY_PAYLOAD_TYPE = -1
 _FINGERPRINT = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2}){1,63}").fullmatch
@@ -43,6 +44,8 @@ def parse_sdp(text: str) -> SessionDescription:
     if len(text) > limits.SDP_BYTES:
         raise WireError("session description is too long")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if len(lines) > limits.SDP_LINES:
+        raise WireError("session description has too many lines")
     if lines[0] != "v=0":
         raise WireError("session description does not begin with v=0")
     description = SessionDescription()
@@ -101,7 +104,7 @@ class _Level:
         if section.msid is None:
             section.msid = self.ssrc_msid
         for payload_type in self.payload_types:
-            known = self.rtpmaps.get(payload_type) or _STATIC_CODECS.get(payload_type)
+            known = self.rtpmaps.get(payload_type) or _STATIC_CODECS.get((section.kind, payload_type))
             if known is None:
                 continue
             feedback = self.feedback.get(_ANY_PAYLOAD_TYPE, []) + self.feedback.get(payload_type, [])
