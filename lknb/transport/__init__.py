@@ -8,7 +8,9 @@ What lives here:
     data_channel.py   DataChannel over SCTP, bytes only
     ice.py            what both kinds of ICE share: demultiplexing, liveness
     ice_lite.py       UdpMux and IceLiteTransport: the server, one UDP port for all peers
-    ice_full.py       FullIceTransport: the client, on aioice, with ICE restart
+    ice_full.py       FullIceTransport: the client, with ICE restart
+    ice_agent.py      one ICE generation of the client, on aioice
+    ice_server.py     STUN and TURN servers as the JoinResponse names them
     udp.py            one UDP socket drained by the loop, with kernel arrival times
     contract.py       checks that the private names of aiortc, aioice and pylibsrtp we lean on exist
     error.py          TransportError

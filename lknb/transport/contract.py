@@ -63,7 +63,6 @@ NAMES: dict[str, tuple[str, ...]] = {
         "Connection.local_username",
         "Connection.query_consent()",
         "Connection.switch_role(ice_controlling)",
-        "StunProtocol.close()",
         "StunProtocol.connection_made(transport)",
         "StunProtocol.datagram_received(data, addr)",
         "StunProtocol.request(request, addr, integrity_key, retransmissions)",
@@ -115,6 +114,9 @@ MENTIONS: dict[str, dict[str, tuple[str, ...]]] = {
         "RTCSctpTransport._handle_data": ("_receive_chunk",),
         "RTCSctpTransport._receive_chunk": ("_receive_data_chunk",),
         "RTCSctpTransport._send_chunk": ("_send_data",),
+    },
+    "aioice.turn": {
+        "TurnTransport.close": ("_TurnTransport__close_task",),
     },
     "aioice.ice": {
         "Connection.__init__": ("_closing", "_nominated", "_protocols", "_transport_policy", "remote_is_lite"),

@@ -66,6 +66,10 @@ class DtlsTransport(RTCDtlsTransport):
         self._ice_send = ice.send
         ice.on_srtp = self._receive_srtp
 
+    def choose_role(self, setup: str) -> None:
+        """Our side of a=setup (RFC 8842 section 5): "active" is the DTLS client, "passive" the server."""
+        self._set_role("client" if setup == "active" else "server")
+
     async def start(self, remoteParameters: RTCDtlsParameters) -> None:
         """Do the handshake; afterwards `state` is "connected" or "failed". Needs a path."""
         await super().start(remoteParameters)
@@ -86,9 +90,12 @@ class DtlsTransport(RTCDtlsTransport):
                 logger.exception("a packet handler failed")
 
     async def stop(self) -> None:
-        """Say goodbye and stop; no packet is handed over or sent afterwards."""
+        """Say goodbye and stop; no packet is handed over or sent afterwards, and no task is left."""
         self.forget_keys()
+        pump = self._task
         await super().stop()
+        if pump is not None:
+            await asyncio.gather(pump, return_exceptions=True)
 
     def forget_keys(self) -> None:
         """No packet is handed over or sent from now on."""
@@ -209,8 +216,6 @@ class DtlsTransport(RTCDtlsTransport):
 
     async def _send_data(self, data: bytes) -> None:
         # SCTP sends from timers and loose tasks, where an error would have nobody to go to: it counts as packet loss.
-        if self.state != "connected":
-            return
         try:
             await super()._send_data(data)
         except (SSL.Error, ConnectionError) as error:

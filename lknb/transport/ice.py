@@ -119,7 +119,7 @@ class IceTransport(ABC):
 
     # for the subclasses
 
-    def _receive(self, data: bytes, arrival_us: int) -> None:
+    def receive(self, data: bytes, arrival_us: int) -> None:
         """One datagram of the peer that is not STUN (RFC 7983)."""
         self.last_seen_us = arrival_us
         if self._silent:
@@ -135,7 +135,7 @@ class IceTransport(ABC):
         else:
             self.counters.unknown_kind += 1
 
-    def _seen(self, arrival_us: int) -> None:
+    def seen(self, arrival_us: int) -> None:
         """The peer answered or asked a check."""
         self.last_seen_us = arrival_us
         if self._state != "connected":

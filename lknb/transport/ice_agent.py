@@ -94,8 +94,8 @@ class IceAgent(Connection):
         """Addresses whose datagrams are taken."""
         self._hosts = hosts
         self._loopback_only = loopback_only
-        self.on_data = on_data
-        self.on_heard = on_heard
+        self._on_data = on_data
+        self._on_heard = on_heard
         self._on_path = on_path
         self._on_expired = on_expired
         self._remote_count = 0
@@ -122,13 +122,18 @@ class IceAgent(Connection):
         self._add_source((candidate.host, candidate.port))
         await self.add_remote_candidate(candidate)
 
+    def mute(self) -> None:
+        """Neither send nor hand over anything any more; `close()` follows."""
+        self.path = None
+        self._on_data, self._on_heard = _ignore_data, _ignore_heard
+
     async def close(self) -> None:
         """Free everything. Idempotent."""
+        self.mute()
         # first: connect() would start the consent checks of a closed connection
         if self.checks is not None:
             self.checks.cancel()
             await asyncio.gather(self.checks, return_exceptions=True)
-        self.path = None
         if not self.nominated.done():
             self.nominated.cancel()
         await super().close()
@@ -260,11 +265,13 @@ class AgentProtocol(StunProtocol):
         if isinstance(self.transport, UdpSocket):
             self.transport.close()
             return
-        try:
-            # giving an allocation back is a courtesy to the TURN server
-            await asyncio.wait_for(super().close(), _RELAY_CLOSE_S)
-        except TimeoutError:
-            logger.info("the TURN server does not answer")
+        self.transport.close()
+        giving_back = cast(asyncio.Task[None] | None, getattr(self.transport, "_TurnTransport__close_task", None))
+        if giving_back is not None:
+            # giving an allocation back is a courtesy to the TURN server, and not worth aioice's 30 s
+            await asyncio.wait({giving_back}, timeout=_RELAY_CLOSE_S)
+            giving_back.cancel()
+            await asyncio.gather(giving_back, return_exceptions=True)
 
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
         """From a TURN allocation."""
@@ -276,7 +283,7 @@ class AgentProtocol(StunProtocol):
         source = (address[0], address[1])
         if data[0] > 3:
             if source in agent.sources:
-                agent.on_data(data, arrival_us)
+                agent._on_data(data, arrival_us)
             else:
                 agent.counters.unknown_source += 1
             return
@@ -288,7 +295,7 @@ class AgentProtocol(StunProtocol):
             agent.counters.malformed_stun += 1
             return
         if source in agent.sources:
-            agent.on_heard(arrival_us)
+            agent._on_heard(arrival_us)
 
 
 def usable_candidate(text: str, *, loopback_only: bool) -> Candidate | None:
@@ -317,3 +324,11 @@ def usable_candidate(text: str, *, loopback_only: bool) -> Candidate | None:
         port=parsed.port,
         type=parsed.type,
     )
+
+
+def _ignore_data(data: bytes, arrival_us: int) -> None:
+    del data, arrival_us
+
+
+def _ignore_heard(arrival_us: int) -> None:
+    del arrival_us

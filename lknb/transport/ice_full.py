@@ -174,7 +174,7 @@ class FullIceTransport(IceTransport):
             loopback_only=self._loopback,
             servers=self._servers,
             relay_only=self._relay_only,
-            on_data=self._receive,
+            on_data=self.receive,
             on_heard=self._on_heard,
             on_path=self._on_path,
             on_expired=self._on_expired,
@@ -210,7 +210,7 @@ class FullIceTransport(IceTransport):
         self._pending = None
         self._begun = False
         self._path = agent.path
-        self._seen(time.monotonic_ns() // 1000)
+        self.seen(time.monotonic_ns() // 1000)
         if old is not None:
             self._spawn(self._retire(old))
 
@@ -271,5 +271,6 @@ class FullIceTransport(IceTransport):
         """The peer does not want our packets any more: none may be sent, whatever it sends itself."""
         if agent is self._active:
             self._path = None
+            agent.mute()
             self._spawn(self._discard(agent))
             self._set_state("failed")

@@ -45,6 +45,8 @@ class UdpMux:
         self._by_address: dict[Address, IceLiteTransport] = {}
         self._by_ufrag: dict[str, IceLiteTransport] = {}
         self._socket = UdpSocket(host, port, self._on_datagram)
+        self.sendto = self._socket.sendto
+        """Send one datagram to an address, or drop and count it."""
         self.host = host
         self.port: int = self._socket.address[1]
         self._hosts = tuple(advertised_hosts) or (host,)
@@ -77,10 +79,6 @@ class UdpMux:
         self._by_address.clear()
         self._by_ufrag.clear()
 
-    def sendto(self, data: bytes, address: Address) -> None:
-        """Send one datagram, or drop and count it."""
-        self._socket.sendto(data, address)
-
     # for IceLiteTransport
 
     def register(self, ufrag: str, transport: IceLiteTransport) -> None:
@@ -104,7 +102,7 @@ class UdpMux:
             if transport is None:
                 self.counters.unknown_source += 1
             else:
-                transport._receive(data, arrival_us)
+                transport.receive(data, arrival_us)
         else:
             self._on_stun(data, address, arrival_us)
 
@@ -115,7 +113,7 @@ class UdpMux:
             if transport is None:
                 self.counters.unknown_source += 1
             elif data[:2] == _BINDING_INDICATION:
-                transport._seen(arrival_us)
+                transport.seen(arrival_us)
             else:
                 self.counters.malformed_stun += 1
             return
@@ -148,7 +146,7 @@ class UdpMux:
     ) -> None:
         response = stun.Message(stun.Method.BINDING, message_class, request.transaction_id, attributes)
         response.add_message_integrity(key)
-        self._socket.sendto(bytes(response), address)
+        self.sendto(bytes(response), address)
 
 
 class IceLiteTransport(IceTransport):
@@ -159,7 +157,7 @@ class IceLiteTransport(IceTransport):
     def __init__(self, mux: UdpMux, *, disconnected_after_s: float, failed_after_s: float) -> None:
         super().__init__(disconnected_after_s=disconnected_after_s, failed_after_s=failed_after_s)
         self._mux = mux
-        self._sendto = mux._socket.sendto
+        self._sendto = mux.sendto
         self._passwords: dict[str, str] = {}
         """By user fragment; the last one is the current one, an earlier one lives until the current one is seen."""
         self._addresses: list[Address] = []
@@ -249,7 +247,7 @@ class IceLiteTransport(IceTransport):
         self._mux.bind_address(address, self)
         if nominated or self._address is None or self._silent:
             self._address = address
-        self._seen(arrival_us)
+        self.seen(arrival_us)
         self._checked.set()
 
     def _new_credentials(self) -> None:

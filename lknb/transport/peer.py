@@ -154,7 +154,7 @@ class PeerTransport:
 
     async def _connect(self, remote: TransportParameters, setup: str) -> None:
         dtls = self._dtls
-        dtls._set_role("client" if setup == "active" else "server")
+        dtls.choose_role(setup)
         try:
             await self._ice.connect(remote)
         except ConnectionError as error:
@@ -268,7 +268,6 @@ class PeerTransport:
         if connecting is not None and not connecting.done():
             connecting.cancel()
             await asyncio.wait({connecting})
-        pump = self._dtls._task
         try:
             if self._sctp is not None:
                 await self._sctp.stop()
@@ -276,8 +275,6 @@ class PeerTransport:
         except Exception:
             logger.exception("a transport did not say goodbye")
         await self._ice.close()
-        if pump is not None:
-            await asyncio.gather(pump, return_exceptions=True)
         await settle()
         if self._sctp is not None:
             # a transmission that was due when the association stopped may have set its timer again
