@@ -58,7 +58,8 @@ class DtlsTransport(RTCDtlsTransport):
         self.counters = DtlsCounters()
         self._handshaking = True
         self._early: list[tuple[bytes, int]] = []
-        self._protect_rtp: srtp.Transform | None = None
+        self.send_rtp: Callable[[bytes], None] = _drop
+        """Encrypt and send one RTP packet of at most `srtp.MAX_PACKET_BYTES`; without keys nothing happens."""
         self._protect_rtcp: srtp.Transform | None = None
         self._unprotect_rtp: srtp.Transform | None = None
         self._unprotect_rtcp: srtp.Transform | None = None
@@ -75,7 +76,7 @@ class DtlsTransport(RTCDtlsTransport):
         await super().start(remoteParameters)
         if self.state != "connected":
             return
-        self._protect_rtp = srtp.protect_rtp(self._tx_srtp)
+        self.send_rtp = srtp.rtp_sender(self._tx_srtp, self._ice_send, self.counters)
         self._protect_rtcp = srtp.protect_rtcp(self._tx_srtp)
         self._unprotect_rtp = srtp.unprotect_rtp(self._rx_srtp)
         self._unprotect_rtcp = srtp.unprotect_rtcp(self._rx_srtp)
@@ -99,24 +100,9 @@ class DtlsTransport(RTCDtlsTransport):
 
     def forget_keys(self) -> None:
         """No packet is handed over or sent from now on."""
-        self._protect_rtp = self._protect_rtcp = self._unprotect_rtp = self._unprotect_rtcp = None
+        self.send_rtp = _drop
+        self._protect_rtcp = self._unprotect_rtp = self._unprotect_rtcp = None
         self._early.clear()
-
-    def send_rtp(self, packet: bytes) -> None:
-        """Encrypt and send one RTP packet of at most `srtp.MAX_PACKET_BYTES`; without keys nothing happens."""
-        protect = self._protect_rtp
-        if protect is None:
-            return
-        try:
-            data = protect(packet)
-        except ValueError:
-            self.counters.send_oversize += 1
-            return
-        except pylibsrtp.Error:
-            self.counters.send_failed += 1
-            return
-        self.counters.rtp_sent += 1
-        self._ice_send(data)
 
     def send_rtcp(self, packet: bytes) -> None:
         """Encrypt and send one RTCP compound of at most `srtp.MAX_RTCP_BYTES`; without keys nothing happens."""
@@ -220,6 +206,10 @@ class DtlsTransport(RTCDtlsTransport):
             await super()._send_data(data)
         except (SSL.Error, ConnectionError) as error:
             logger.debug("data was not sent: %r", error)
+
+
+def _drop(packet: bytes) -> None:
+    del packet
 
 
 def _ignore_rtp(packet: bytes, arrival_us: int) -> None:

@@ -94,7 +94,7 @@ class IceTransport(ABC):
         """Return when no restart is under way. ConnectionError when the restart failed."""
 
     @abstractmethod
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         """Send to the peer now; nothing happens while there is no path."""
 
     async def close(self) -> None:

@@ -142,10 +142,10 @@ class FullIceTransport(IceTransport):
         if self._restart_error:
             raise ConnectionError(self._restart_error)
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         path = self._path
         if path is not None:
-            path[0](data, path[1])
+            path[0](bytes(data), path[1])
 
     async def close(self) -> None:
         await super().close()

@@ -210,7 +210,7 @@ class IceLiteTransport(IceTransport):
         if self._state == "closed":
             raise ConnectionError("the ICE transport is closed")
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         if self._address is not None:
             self._sendto(data, self._address)
 

@@ -211,9 +211,13 @@ class PeerTransport:
 
     # ------------------------------------------------------------------ packets
 
-    def send_rtp(self, packet: bytes) -> None:
-        """Encrypt and send now. Not connected: nothing happens; longer than 1,356 bytes: dropped and counted."""
-        self._dtls.send_rtp(packet)
+    @property
+    def send_rtp(self) -> Callable[[bytes], None]:
+        """Encrypts and sends one packet now. Not connected: nothing happens; longer than 1,356 bytes: dropped and counted.
+
+        Once connected it may be kept and called without this detour.
+        """
+        return self._dtls.send_rtp
 
     def send_rtcp(self, packet: bytes) -> None:
         """Encrypt and send now. Not connected: nothing happens; longer than 1,352 bytes: dropped and counted."""

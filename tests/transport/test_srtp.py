@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Callable
 
 import pylibsrtp
 import pytest
 from pylibsrtp import Policy, Session
 
 from lknb.transport import contract, srtp
+from lknb.transport.dtls import DtlsCounters
 from tests.transport.pair import pli, rtp_packet
 
 PROFILES = [
@@ -36,10 +38,26 @@ def in_place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     return bool(request.param)
 
 
+def protect_rtp(session: Session) -> Callable[[bytes], bytes]:
+    """`rtp_sender` as a function of one packet; ValueError for what it refuses as too long."""
+    counters, sent = DtlsCounters(), []
+    send = srtp.rtp_sender(session, lambda data: sent.append(bytes(data)), counters)
+
+    def protect(packet: bytes) -> bytes:
+        send(packet)
+        if counters.send_oversize:
+            raise ValueError("counted as oversize")
+        assert counters.send_failed == 0
+        assert counters.rtp_sent > 0
+        return sent.pop()
+
+    return protect
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 def test_there_and_back(in_place: bool, profile: tuple[int, int]) -> None:
     out, back = sessions(*profile)
-    protect, unprotect = srtp.protect_rtp(out), srtp.unprotect_rtp(back)
+    protect, unprotect = protect_rtp(out), srtp.unprotect_rtp(back)
     for size in (12, 13, 500, 1200, srtp.MAX_PACKET_BYTES):
         packet = rtp_packet(size, size=size)
         protected = protect(packet)
@@ -54,7 +72,7 @@ def test_there_and_back(in_place: bool, profile: tuple[int, int]) -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_both_ways_make_the_same_bytes(profile: tuple[int, int]) -> None:
     out, back = sessions(*profile)
-    fast, slow = srtp.protect_rtp(out), out.protect
+    fast, slow = protect_rtp(out), out.protect
     assert fast(rtp_packet(1)) == slow(rtp_packet(1))
     assert srtp.unprotect_rtp(back)(slow(rtp_packet(2))) == rtp_packet(2)
 
@@ -62,7 +80,7 @@ def test_both_ways_make_the_same_bytes(profile: tuple[int, int]) -> None:
 def test_too_long_is_a_value_error(in_place: bool) -> None:
     out, back = sessions(*PROFILES[0])
     with pytest.raises(ValueError):
-        srtp.protect_rtp(out)(bytes(srtp.MAX_PACKET_BYTES + 1))
+        protect_rtp(out)(bytes(srtp.MAX_PACKET_BYTES + 1))
     with pytest.raises(ValueError):
         srtp.protect_rtcp(out)(bytes(srtp.MAX_RTCP_BYTES + 1))
     with pytest.raises(ValueError):
@@ -73,7 +91,7 @@ def test_too_long_is_a_value_error(in_place: bool) -> None:
 
 def test_forged_replayed_and_random_packets_are_errors(in_place: bool) -> None:
     out, back = sessions(*PROFILES[0])
-    protect, unprotect = srtp.protect_rtp(out), srtp.unprotect_rtp(back)
+    protect, unprotect = protect_rtp(out), srtp.unprotect_rtp(back)
     good = protect(rtp_packet(1))
     forged = bytearray(good)
     forged[-1] ^= 1
@@ -90,7 +108,7 @@ def test_forged_replayed_and_random_packets_are_errors(in_place: bool) -> None:
 
 def test_the_session_lives_as_long_as_its_function(in_place: bool) -> None:
     out, back = sessions(*PROFILES[0])
-    protect, unprotect = srtp.protect_rtp(out), srtp.unprotect_rtp(back)
+    protect, unprotect = protect_rtp(out), srtp.unprotect_rtp(back)
     del out, back
     gc.collect()
     assert unprotect(protect(rtp_packet(1))) == rtp_packet(1)
