@@ -13,6 +13,7 @@ from lknb.logic.layer import LayerActivity
 from lknb.logic.nack import NackGenerator
 from lknb.logic.report import ReceptionStatistics, SenderReportClock
 from lknb.logic.sequence import Unwrapper
+from lknb.logic.temporal import TemporalRates
 from lknb.logic.throttle import Throttle
 from lknb.wire.h264 import is_h264_keyframe
 from lknb.wire.vp8 import Vp8Descriptor, is_vp8_keyframe, parse_vp8_descriptor
@@ -59,6 +60,7 @@ class Stream:
         clock_hz = 48_000 if self.audio else 90_000
         self.statistics = ReceptionStatistics(ssrc, clock_hz)
         self.clock = SenderReportClock(clock_hz)
+        self.temporal = TemporalRates()
         self.waiting: set[Subscription] = set()
         self.packets = 0
         self.octets = 0
@@ -107,6 +109,8 @@ class Stream:
                 for subscription in self._followers:
                     subscription.skip(sequence)
                 return
+            if descriptor.start_of_frame:
+                self.temporal.add(descriptor.temporal_id, now)
         elif self.audio:
             self._observe_level(view, now)
         if self.waiting and self._decodable(payload):
@@ -138,6 +142,8 @@ class Stream:
         """Timers."""
         if not self.publication.muted and self.activity.tick(now):
             self.publication.layers_changed(now)
+        for subscription in self._followers:
+            subscription.choose_temporal()
         if self.waiting:
             self.request_keyframe(now)
         elif self._throttle.poll(now):

@@ -20,6 +20,7 @@ from lknb.logic.layer import choose_layer
 from lknb.logic.munger import RtpMunger, Vp8Munger
 from lknb.logic.quality import QualityScore
 from lknb.logic.report import round_trip_s
+from lknb.logic.temporal import TemporalGate
 from lknb.server.blank import BLANK_FRAMES, BLANK_INTERVAL_TICKS, blank_h264, blank_vp8
 from lknb.wire.rtcp import ReportBlock, SenderReport
 
@@ -56,6 +57,7 @@ class Subscription:
         self.disabled = False
         self.wanted_quality = LOW if subscriber.participant.join.adaptive_stream else HIGH
         self.wanted_size = (0, 0)
+        self.wanted_fps = 0
         self.current: Stream | None = None
         self.target: Stream | None = None
         self.packets = 0
@@ -68,6 +70,7 @@ class Subscription:
         self._send: Callable[[bytes], None] = _nowhere
         self._munger = RtpMunger(secrets.randbelow(0x4000) + 1)
         self._vp8 = Vp8Munger() if publication.codec == "vp8" else None
+        self._gate = TemporalGate()
         self._history = PacketHistory(HISTORY_AUDIO if publication.kind == "audio" else HISTORY_VIDEO)
         self._last_sent_at = 0.0
         self._marked_type = 0
@@ -100,8 +103,15 @@ class Subscription:
         self.disabled = settings.disabled
         self.wanted_quality = min(settings.quality, HIGH)
         self.wanted_size = (settings.width, settings.height)
+        self.wanted_fps = settings.fps
+        self.choose_temporal()
         self.publication.layers_wanted_changed(now)
         self.update(now)
+
+    def choose_temporal(self) -> None:
+        """Which temporal layers give the frame rate that is wanted, as measured by now."""
+        if self.current is not None and self._vp8 is not None:
+            self._gate.target = self.current.temporal.layer_for(self.wanted_fps)
 
     def wanted_layer(self) -> int:
         """The highest layer this subscriber has use for; -1 when it wants nothing."""
@@ -178,6 +188,8 @@ class Subscription:
         stream.waiting.discard(self)
         stream.follow(self, True)
         self.current = stream
+        self.choose_temporal()
+        self._gate.reset()
 
     def _timestamp_offset(self, before: Stream | None, stream: Stream, timestamp: int, now: float) -> int:
         if self.packets == 0:
@@ -199,6 +211,13 @@ class Subscription:
     ) -> None:
         """Send one packet of the stream we follow."""
         munger = self._munger
+        if self.wanted_fps and descriptor is not None:
+            start = descriptor.start_of_frame
+            if not self._gate.passes(descriptor.temporal_id, descriptor.sync, start):
+                munger.drop(sequence)
+                if start and self._vp8 is not None:
+                    self._vp8.skip_picture()
+                return
         out = munger.map(sequence, view.timestamp)
         if out is None:
             return

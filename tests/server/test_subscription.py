@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from livekit.protocol import models, rtc
@@ -385,3 +385,44 @@ async def test_an_active_stream_and_a_lossy_path_are_told(join: Join, server: Se
         room.quality._due = 0.0
         worse = await bob.wait_for("connection_quality", after=number)
         assert [(u.participant_sid, u.quality) for u in worse.updates] == [(bob.sid, models.ConnectionQuality.POOR)]
+
+
+async def test_a_lower_frame_rate_drops_temporal_layers_without_a_hole(join: Join) -> None:
+    track = camera()
+    alice = await join("alice", track)
+    bob = await join("bob")
+    ssrc = await bob.receiving(track.sid)
+    number = 0
+
+    def picture() -> None:
+        nonlocal number
+        layer = (0, 2, 1, 2)[number % 4]
+        key = number % 40 == 0
+        head = build_vp8_descriptor(
+            start_of_frame=True,
+            picture_id=number,
+            tl0_index=number // 4,
+            temporal_id=0 if key else layer,
+            sync=layer > 0,
+        )
+        alice.send(track, number, number * 2812, head + (KEY_BODY if key else DELTA_BODY) + bytes([layer]))
+        number += 1
+
+    def layers(count: int) -> set[int]:
+        return {parse_vp8_descriptor(view.payload).temporal_id for view in bob.media(ssrc)[-count:]}
+
+    def sees(expected: set[int]) -> Callable[[], bool]:
+        def check() -> bool:
+            picture()
+            return len(bob.media(ssrc)) > 40 and layers(30) == expected
+
+        return check
+
+    await wait_until(sees({0, 1, 2}), interval_s=1 / 32)
+    await bob.request(track_setting=rtc.UpdateTrackSettings(track_sids=[track.sid], fps=8, quality=2))  # type: ignore[arg-type]
+    await wait_until(sees({0}), 20, interval_s=1 / 32)
+    await bob.request(track_setting=rtc.UpdateTrackSettings(track_sids=[track.sid], quality=2))  # type: ignore[arg-type]
+    await wait_until(sees({0, 1, 2}), interval_s=1 / 32)
+    assert_unbroken(bob, ssrc)
+    ids = [parse_vp8_descriptor(view.payload).picture_id or 0 for view in bob.media(ssrc)]
+    assert all((after - before) & 0x7FFF == 1 for before, after in itertools.pairwise(ids))
