@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 RESENDS_MAX = 3
+"""LiveKit's. Under 20 % loss it is these three that run out: six recover four fifths of what three do not."""
 
 
 class PacketHistory:
     """A ring of sent packets by sequence number.
 
-    A packet is handed out at most three times, and not again before one round trip has passed: until then the answer
-    to the last request is still on its way.
+    A packet is handed out a few times at most, and not again before one round trip has passed: until then the answer to
+    the last request is still on its way.
     """
 
-    __slots__ = ("_mask", "_numbers", "_packets", "_resends", "_resent_at")
+    __slots__ = ("_mask", "_numbers", "_packets", "_resends", "_resends_max", "_resent_at")
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, *, resends_max: int = RESENDS_MAX) -> None:
         """`capacity`: packets to keep, rounded up to a power of two so that the ring's order survives the wrap at
         2^16."""
         size = 1 << max(0, capacity - 1).bit_length()
         self._mask = size - 1
+        self._resends_max = resends_max
         self._numbers = [-1] * size
         self._packets = [b""] * size
         self._resends = [0] * size
@@ -40,7 +42,7 @@ class PacketHistory:
         if self._numbers[slot] != sequence_number:
             return None
         resends = self._resends[slot]
-        if resends >= RESENDS_MAX or (resends and now - self._resent_at[slot] < rtt_s):
+        if resends >= self._resends_max or (resends and now - self._resent_at[slot] < rtt_s):
             return None
         self._resends[slot] = resends + 1
         self._resent_at[slot] = now

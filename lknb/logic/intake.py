@@ -17,14 +17,24 @@ class Intake(Generic[P]):
     `restarted` is True.
     """
 
-    __slots__ = ("_detector", "_newest", "_newest_timestamp", "_number_of", "_suspect", "_timestamp_of", "restarted")
+    __slots__ = (
+        "_begun",
+        "_detector",
+        "_newest",
+        "_newest_timestamp",
+        "_number_of",
+        "_suspect",
+        "_timestamp_of",
+        "restarted",
+    )
 
     def __init__(self) -> None:
         self._number_of = Unwrapper(16)
         self._timestamp_of = Unwrapper(32)
         self._detector = RestartDetector()
         self._suspect: tuple[int, P] | None = None
-        self._newest: int | None = None
+        self._begun = False
+        self._newest = 0
         self._newest_timestamp = 0
         self.restarted = False
         """Whether what `take` returned last begins a numbering, as the first packet of all does."""
@@ -39,9 +49,9 @@ class Intake(Generic[P]):
         `timestamp` is unwrapped, `next_number` the number whose turn it is.
         """
         number = self._number_of(sequence_number)
-        self.restarted = self._newest is None
+        self.restarted = not self._begun
         taken: tuple[tuple[int, P], ...] = ((number, packet),)
-        if self._newest is not None and (
+        if self._begun and (
             abs(number - self._newest) > JUMP_PACKETS or (number < next_number and timestamp > self._newest_timestamp)
         ):
             before, self._suspect = self._suspect, taken[0]
@@ -49,7 +59,8 @@ class Intake(Generic[P]):
                 return ()
             taken = (before, *taken)
             self.restarted = True
-        if self.restarted or self._newest is None or number > self._newest:
+        if self.restarted or number > self._newest:
+            self._begun = True
             self._newest = number
             self._newest_timestamp = timestamp
             self._suspect = None

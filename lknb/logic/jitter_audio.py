@@ -82,6 +82,11 @@ class AudioJitterBuffer:
         """How far behind the fastest packets playout wants to be."""
         return self._estimator.target_s
 
+    @property
+    def next_sequence_number(self) -> int:
+        """Everything before this number (16 bit) is done with, and not worth a NACK."""
+        return self._next & 0xFFFF
+
     def add(
         self,
         sequence_number: int,

@@ -1,9 +1,9 @@
 """Video packets -> encoded pictures, complete and in decode order, each as soon as its last packet is there.
 
 Packets are taken strictly in the order of their sequence numbers, so a picture is complete when the turn of its last
-packet comes: nothing is delayed unless something is missing. For a missing packet everything behind it is held for a
-while, since it may be late, or on its way again after a NACK. When it does not come, the pictures that depend on it
-are of no use: all is dropped up to the next key frame, and `keyframe_needed` says that one must be asked for.
+packet comes: nothing is delayed unless something is missing. For a missing packet everything behind it is held, since
+it may be late, or on its way again after a NACK. When it stays away, a key frame is to be asked for
+(`keyframe_needed`), and what comes first decides: the packet, or the key frame, up to which all is dropped then.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _LEAD_PACKETS = 100
 class VideoJitterBuffer:
     """The pictures of one SSRC; another SSRC needs another buffer.
 
-    `rtt_s` may be set whenever it is known: a missing packet is waited for four round trips, within the bounds.
-    `keyframe_needed` is True while nothing can be decoded: ask for a key frame, and again while it stays so.
+    `rtt_s` may be set whenever it is known: four round trips, within the bounds, a missing packet is waited for before
+    a key frame is wanted too. `keyframe_needed` is True while one is: ask for it, and again while it stays so.
     """
 
     __slots__ = (
@@ -38,7 +38,9 @@ class VideoJitterBuffer:
         "_hold_max_s",
         "_hold_min_s",
         "_intake",
+        "_keyframes",
         "_next",
+        "_overdue",
         "_packets",
         "_synced",
         "discarded",
@@ -61,11 +63,15 @@ class VideoJitterBuffer:
         self._intake: Intake[VideoPacket] = Intake()
         # Packets whose turn has not come, in order of arrival, by unwrapped number.
         self._packets: dict[int, VideoPacket] = {}
+        # Of these, the ones that hold the beginning of a key frame; some may be gone by now.
+        self._keyframes: list[int] = []
         # Whose turn it is; while nothing can be decoded, the number below which nothing is of use.
         self._next = 0
         self._edge_timestamp: int | None = None
         self._advanced_at = 0.0
         self._synced = False
+        # Whether the packet whose turn it is was waited for so long that a key frame is welcome too.
+        self._overdue = False
         self.rtt_s = 0.0
         self.keyframe_needed = False
         self.pictures = 0
@@ -77,7 +83,7 @@ class VideoJitterBuffer:
 
     @property
     def hold_s(self) -> float:
-        """How long a missing packet is waited for."""
+        """How long a missing packet is waited for before a key frame is wanted."""
         return min(max(self._hold_min_s, _HOLD_ROUND_TRIPS * self.rtt_s), self._hold_max_s)
 
     @property
@@ -113,14 +119,15 @@ class VideoJitterBuffer:
         """When to call `poll`; None while nothing is waited for."""
         if not self._synced or not self._packets:
             return None
-        return self._oldest().now + self.hold_s
+        return self._oldest().now + (self._hold_max_s if self._overdue else self.hold_s)
 
     def _begin(self, number: int) -> None:
         """A numbering begins with this number, or a little before it."""
         self.losses += self._synced
-        self._synced = False
+        self._synced = self._overdue = False
         self._assembler.reset()
         self._packets.clear()
+        self._keyframes.clear()
         self._next = number - _LEAD_PACKETS
         self._edge_timestamp = None
 
@@ -129,6 +136,9 @@ class VideoJitterBuffer:
             self.discarded += 1
             return
         self._packets[number] = packet
+        if packet.keyframe:
+            self._keyframes = [held for held in self._keyframes if held >= self._next]
+            self._keyframes.append(number)
         if not self._synced:
             if self._can_begin(number, packet):
                 self._sync(number)
@@ -151,19 +161,28 @@ class VideoJitterBuffer:
             self._next += 1
             self._edge_timestamp = packet.timestamp
             self._advanced_at = packet.now
+            self._overdue = self.keyframe_needed = False
             if not self._assembler.add(packet, out):
                 self._lose()
         self.pictures += len(out) - before
 
     def _settle(self, now: float, out: list[EncodedFrame]) -> None:
-        hold_s = self.hold_s
-        while self._synced and self._packets:
-            if now < self._oldest().now + hold_s and len(self._packets) <= PENDING_MAX:
+        full = len(self._packets) > PENDING_MAX
+        while self._synced and self._packets and (full or now >= self._oldest().now + self.hold_s):
+            beginnings = self._beginnings()
+            waits = not full and now < self._oldest().now + self._hold_max_s
+            if waits and not any(map(self._is_whole, beginnings)):
+                self._overdue = True
+                # one that is on its way is not asked for again
+                self.keyframe_needed = not beginnings
                 return
             self._lose()
             self._advance(out)
+            full = len(self._packets) > PENDING_MAX
+        if self._synced:
+            return
         # What came before the missing beginning of a key frame may still be of use, for a while.
-        while self._packets and (now >= self._oldest().now + hold_s or len(self._packets) > PENDING_MAX):
+        while self._packets and (now >= self._oldest().now + self._hold_max_s or len(self._packets) > PENDING_MAX):
             number = next(iter(self._packets))
             packet = self._packets.pop(number)
             if number >= self._next:
@@ -177,11 +196,25 @@ class VideoJitterBuffer:
         """The picture whose turn it is cannot be had: go on with the next key frame, if its beginning is here."""
         self.losses += self._synced
         self._synced = False
+        self._overdue = False
         self._assembler.reset()
         self.keyframe_needed = True
-        begins = [number for number, packet in self._packets.items() if self._can_begin(number, packet)]
-        if begins:
-            self._sync(min(begins))
+        beginnings = sorted(self._beginnings())
+        if beginnings:
+            self._sync(next(filter(self._is_whole, beginnings), beginnings[0]))
+
+    def _beginnings(self) -> list[int]:
+        """The packets held with which decoding can begin anew."""
+        held = ((number, self._packets.get(number)) for number in self._keyframes)
+        return [number for number, packet in held if packet is not None and self._can_begin(number, packet)]
+
+    def _is_whole(self, number: int) -> bool:
+        """Whether the picture that begins with this packet is here up to its marker."""
+        while (packet := self._packets.get(number)) is not None:
+            if packet.marker:
+                return True
+            number += 1
+        return False
 
     def _can_begin(self, number: int, packet: VideoPacket) -> bool:
         """Whether a decoder that knows nothing can begin with this packet."""

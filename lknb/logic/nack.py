@@ -16,7 +16,13 @@ MISSING_MAX = 1000
 REQUEST_MAX = 250
 """Numbers handed out at once; however they are scattered, their NACK stays below 1,100 bytes."""
 
+REORDER_MAX_S = 0.06
+"""How far the tolerance grows on a path that reorders."""
+
 _BACKOFF = 1.25
+# Each hole makes the tolerance a little smaller, each packet that was only late makes it twice as large as it was late.
+_TOLERANCE_DECAY = 0.95
+_TOLERANCE_GROWTH = 2.0
 _PAUSE_MAX_S = 0.4
 # The peer answers no second request within its own estimate of the round trip, which may be above ours.
 _RTT_MARGIN = 1.5
@@ -43,6 +49,7 @@ class NackGenerator:
         "_holes",
         "_lost",
         "_next",
+        "_tolerance_s",
         "attempts",
         "reorder_s",
         "retry_s",
@@ -59,14 +66,16 @@ class NackGenerator:
         window_s: float = 1.0,
         rtt_s: float = 0.0,
     ) -> None:
-        """A packet up to `reorder_s` late is never asked for. A request is repeated after `retry_s`, or one and a half
-        round trips if that is longer, then ever later; at most `attempts` times, within `window_s` of the discovery."""
+        """A packet up to `reorder_s` late is never asked for; on a path where packets are late without having been
+        asked for, that grows up to `REORDER_MAX_S`. A request is repeated after `retry_s`, or one and a half round
+        trips if that is longer, then ever later; at most `attempts` times, within `window_s` of the discovery."""
         self.reorder_s = reorder_s
         self.retry_s = retry_s
         self.attempts = attempts
         self.window_s = window_s
         self.rtt_s = rtt_s
         self._next = -1
+        self._tolerance_s = 0.0
         self._holes: dict[int, _Hole] = {}
         self._due = inf
         self._lost: list[int] = []
@@ -82,8 +91,7 @@ class NackGenerator:
     def _add_out_of_order(self, sequence_number: int, now: float) -> bool:
         ahead = difference(sequence_number, self._next) if self._next >= 0 else 0
         if -JUMP_PACKETS <= ahead < 0:
-            if self._holes.pop(sequence_number, None) is not None and not self._holes:
-                self._due = inf
+            self._fill(sequence_number, now)
             return False
         if ahead > JUMP_PACKETS or ahead < 0:
             if not self._detector.suspect(sequence_number):
@@ -102,11 +110,20 @@ class NackGenerator:
         for number in excess:
             del self._holes[number]
         self._give_up(excess)
-        due = now + self.reorder_s
+        due = now + max(self.reorder_s, self._tolerance_s)
+        self._tolerance_s *= _TOLERANCE_DECAY
         for number in numbers:
             self._holes[number] = _Hole(now, due)
         self._due = min(self._due, due)
         return True
+
+    def _fill(self, number: int, now: float) -> None:
+        hole = self._holes.pop(number, None)
+        if hole is not None and not hole.requests:
+            late_s = now - hole.found_at
+            self._tolerance_s = max(self._tolerance_s, min(late_s * _TOLERANCE_GROWTH, REORDER_MAX_S))
+        if not self._holes:
+            self._due = inf
 
     def _abandon(self) -> None:
         self._give_up(list(self._holes))

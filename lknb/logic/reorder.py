@@ -53,6 +53,11 @@ class AudioReorderBuffer:
         self.discarded = 0
         """Packets that came twice, or too late."""
 
+    @property
+    def next_sequence_number(self) -> int:
+        """Everything before this number (16 bit) is done with, and not worth a NACK."""
+        return self._next & 0xFFFF
+
     def add(
         self,
         sequence_number: int,
