@@ -47,13 +47,16 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and not item.get_closest_marker("livekit_server"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which only tests of the real server may be: {report.longrepr}"
     if report.failed:
         item.stash[_FAILED] = True
     mark = item.get_closest_marker("interop")
-    if mark is not None and not report.skipped:
-        # a row counts once it is tried; it passed when neither it, nor a part of it, nor its clean-up failed
+    if mark is not None and (report.failed or (report.when == "call" and not report.skipped)):
+        # a row counts when it was tried; it passed when neither it, nor a part of it, nor its clean-up failed
         item.config.stash[_ROWS][item.nodeid] = Row(
-            name=f"{mark.args[0]} [{item.callspec.id if isinstance(item, pytest.Function) else ''}]",
+            name=f"{mark.args[0]} [{callspec.id}]" if (callspec := getattr(item, "callspec", None)) else mark.args[0],
             passed=not item.stash.get(_FAILED, False),
             evidence="; ".join(str(value) for key, value in item.user_properties if key == "evidence"),
         )

@@ -419,7 +419,7 @@ async def test_a_lower_frame_rate_drops_temporal_layers_without_a_hole(join: Joi
         return check
 
     await wait_until(sees({0, 1, 2}), interval_s=1 / 32)
-    await bob.request(track_setting=rtc.UpdateTrackSettings(track_sids=[track.sid], fps=8, quality=2))  # type: ignore[arg-type]
+    await bob.request(track_setting=rtc.UpdateTrackSettings(track_sids=[track.sid], fps=1, quality=2))  # type: ignore[arg-type]
     await wait_until(sees({0}), 20, interval_s=1 / 32)
     await bob.request(track_setting=rtc.UpdateTrackSettings(track_sids=[track.sid], quality=2))  # type: ignore[arg-type]
     await wait_until(sees({0, 1, 2}), interval_s=1 / 32)

@@ -1,0 +1,42 @@
+"""Access tokens for rooms."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+TOKEN_TTL_S = 600.0
+"""Long enough to join; once in, the server hands out fresh tokens."""
+
+
+def make_token(
+    api_key: str,
+    api_secret: str,
+    identity: str,
+    room: str,
+    *,
+    name: str = "",
+    metadata: str = "",
+    attributes: Mapping[str, str] | None = None,
+    ttl_s: float = TOKEN_TTL_S,
+    **grants: Any,
+) -> str:
+    """A token with which `identity` may join `room` for the next `ttl_s` seconds.
+
+    `grants` are fields of `lknb.api.VideoGrants` (`can_publish`, `can_update_own_metadata`, `hidden`, ...); one that does not
+    exist raises TypeError.
+    """
+    from livekit.api import AccessToken, VideoGrants
+
+    token = (
+        AccessToken(api_key, api_secret)
+        .with_identity(identity)
+        .with_name(name or identity)
+        .with_metadata(metadata)
+        .with_grants(VideoGrants(**{"room_join": True, "room": room, **grants}))
+        .with_ttl(datetime.timedelta(seconds=ttl_s))
+    )
+    if attributes:
+        token = token.with_attributes(dict(attributes))
+    return token.to_jwt()

@@ -1,0 +1,18 @@
+"""Pixels and samples <-> encoded frames. The only package that sees either; PyAV and numpy live here and nowhere else.
+
+    layer.py           which simulcast layers a picture of a given size is sent in (LiveKit's presets)
+    clock.py           microseconds <-> RTP timestamps
+    pixel.py           arrays, PIL images and packed buffers <-> `av.VideoFrame`
+    video_encoder.py   one picture -> one VP8 or H264 frame
+    simulcast.py       one picture -> the frames of its layers
+    video_decoder.py   VP8 or H264 frames -> pictures
+    audio_encoder.py   20 ms of samples -> one Opus packet
+    audio_decoder.py   Opus packets, and gaps between them -> samples
+    opus.py            what the first byte of an Opus packet says
+    resample.py        sample rates, channels and sample formats
+    sample_queue.py    samples in as they come, out in pieces of one size
+
+Used by `rtc` (in the kernel process) and by `core.source` (in the core process); never by `server`, which forwards
+and does not decode. Nothing here knows of rooms, threads or event loops: every object belongs to one thread, the
+caller's.
+"""

@@ -1,0 +1,83 @@
+"""One published track: the frames of a feed to the sender, and to views of our own picture."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from lknb.core.feed import Feed
+from lknb.core.offerer import OfferedSection
+from lknb.core.rtp_sender import RtpSender
+from lknb.core.track import Fanout, Sink
+from lknb.wire.frame import EncodedFrame
+
+
+class Publication:
+    """A track of ours, from its first frame to `stop`. Views see its largest layer, without the way over the server."""
+
+    def __init__(self, sid: str, feed: Feed, sender: RtpSender, section: OfferedSection) -> None:
+        self.sid = sid
+        self.sender = sender
+        self.section = section
+        self._feed = feed
+        self._enabled_rids = frozenset(sender.streams)
+        self._shown_rid = feed.source.rids[-1] if feed.source.rids else ""
+        self._views = Fanout(feed.kind)
+
+    @property
+    def kind(self) -> str:
+        return self._feed.kind
+
+    @property
+    def codec(self) -> str:
+        return self.sender.codec
+
+    @property
+    def muted(self) -> bool:
+        return self.sender.muted
+
+    def start(self, *, muted: bool) -> None:
+        """Begin to take frames."""
+        if muted:
+            self.sender.set_muted(True, time.monotonic())
+        self._feed.attach(self._take, keyframe=False)
+        self._tell_feed()
+        self._feed.request_keyframe()
+
+    def stop(self) -> None:
+        """Take no more frames, send nothing any more."""
+        self._feed.detach(self._take)
+        self.sender.stop()
+
+    def set_muted(self, muted: bool) -> None:
+        """Hold the frames back, or let them go again."""
+        self.sender.set_muted(muted, time.monotonic())
+        self._tell_feed()
+
+    def enable(self, rids: Iterable[str]) -> None:
+        """Send these layers only."""
+        self._enabled_rids = frozenset(rids)
+        self.sender.set_enabled(self._enabled_rids, time.monotonic())
+        self._tell_feed()
+
+    def attach(self, sink: Sink, *, keyframe: bool = True) -> None:
+        self._views.add(sink, keyframe=keyframe)
+        self._tell_feed()
+        if keyframe:
+            self.request_keyframe()
+
+    def detach(self, sink: Sink) -> None:
+        self._views.remove(sink)
+        self._tell_feed()
+
+    def request_keyframe(self) -> None:
+        self._feed.request_keyframe(self._shown_rid)
+
+    def _take(self, frame: EncodedFrame) -> None:
+        self.sender.send_frame(frame, time.time_ns() // 1000, time.monotonic())
+        if frame.rid == self._shown_rid and not self.sender.muted:
+            self._views.deliver(frame)
+
+    def _tell_feed(self) -> None:
+        shown = {self._shown_rid} if len(self._views) else set()
+        self._feed.want(self._take, () if self.sender.muted else self._enabled_rids | shown)

@@ -1,0 +1,180 @@
+"""One open media file: what its pictures and its sound share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import cast
+
+import av
+from av.audio.codeccontext import AudioCodecContext
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+
+from lknb.core.source.encoded import Kind
+from lknb.core.source.media_clock import MediaClock
+from lknb.core.source.packet_queue import PacketQueue
+from lknb.core.source.passthrough import can_pass_audio, can_pass_video, can_rewind
+from lknb.core.source.reader import MediaReader
+from lknb.errors import MediaError
+
+_US_PER_S = 1_000_000
+_JOIN_S = 1.0
+_TIMEOUT_S = 10.0
+_MAX_POSITION_S = 1e9
+
+
+class MediaPlayer:
+    """A media file that is played in real time into the queues attached to it.
+
+    `path` is anything PyAV opens: a file, a URL, with `format` also a device; `options` are FFmpeg's for it. The
+    constructor blocks while it opens the file and looks at it. Raises `MediaError`.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        loop: bool = False,
+        paused: bool = False,
+        position_s: float = 0.0,
+        passthrough: bool = True,
+        format: str | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        self.path = path
+        self.changed = threading.Condition()
+        self.clock = MediaClock(self.changed, paused=paused)
+        self.video_size = (0, 0)
+        """(width, height) in pixels, as the pictures are to be shown."""
+        self.video_turn = 0
+        """By how many degrees the pictures are to be turned clockwise."""
+        self.passes_video = self.passes_audio = False
+        self._format = format
+        self._options = dict(options or {})
+        self._thread: threading.Thread | None = None
+        position_us = _position_us(position_s)
+        self._container = self._decoding = self._open()
+        self.can_rewind = can_rewind(self._container)
+        self.video = _moving_stream(self._container)
+        self.audio = next(iter(self._container.streams.audio), None)
+        try:
+            self._examine(passthrough)
+        except (av.FFmpegError, MediaError) as error:
+            self.close()
+            raise MediaError(f"{path!r} cannot be played: {error}") from error
+        self._reader = MediaReader(
+            self._container,
+            [stream for stream in (self.video, self.audio) if stream is not None],
+            self.clock,
+            self.changed,
+            can_rewind=self.can_rewind,
+            from_keyframe=self.video if self.passes_video else None,
+            loop=loop,
+            position_us=position_us,
+        )
+
+    def video_decoder(self) -> VideoCodecContext:
+        """The decoder for the pictures, for one thread."""
+        assert self.video is not None
+        return cast(VideoStream, self._decoding.streams[self.video.index]).codec_context
+
+    def audio_decoder(self) -> AudioCodecContext:
+        """The decoder for the sound, for one thread."""
+        assert self.audio is not None
+        return cast(AudioStream, self._decoding.streams[self.audio.index]).codec_context
+
+    def attach(self, kind: Kind) -> PacketQueue:
+        """A queue that gets the packets of one kind from now on."""
+        queue = PacketQueue(kind, self.changed)
+        with self.changed:
+            self._reader.queues.append(queue)
+        return queue
+
+    def detach(self, queue: PacketQueue) -> None:
+        """Forget a queue."""
+        with self.changed:
+            queue.active = False
+            if queue in self._reader.queues:
+                self._reader.queues.remove(queue)
+            self.changed.notify_all()
+
+    def play(self, queue: PacketQueue) -> None:
+        """A thread takes from this queue now; the first one starts the file."""
+        with self.changed:
+            queue.active = True
+            self.changed.notify_all()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._reader.run, name="lknb-media-reader", daemon=True)
+                self._thread.start()
+
+    def seek(self, position_s: float) -> None:
+        """Go to this second of the file. Pictures passed through go on from the key frame before it. Raises
+        `MediaError`."""
+        if not self.can_rewind:
+            raise MediaError(f"{self.path!r} cannot be rewound")
+        self._reader.wish_seek(_position_us(position_s))
+
+    def set_loop(self, loop: bool) -> None:
+        """Whether the file begins again at its end."""
+        self._reader.wish_loop(loop)
+
+    def close(self) -> None:
+        """Stop reading and close the file."""
+        if self._thread is not None:
+            self._reader.wish_stop()
+            self._thread.join(_JOIN_S)
+            if self._thread.is_alive():
+                # a read from the network hangs; its own timeout ends it, and the file goes with the last reference
+                return
+        self._container.close()
+        if self._decoding is not self._container:
+            self._decoding.close()
+
+    def _open(self) -> InputContainer:
+        try:
+            return av.open(self.path, "r", format=self._format, options=self._options, timeout=_TIMEOUT_S)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise MediaError(f"{self.path!r} cannot be opened: {error}") from error
+
+    def _examine(self, passthrough: bool) -> None:
+        if self.video is None and self.audio is None:
+            raise MediaError("it holds neither pictures nor sound")
+        if self.video is not None:
+            self._look_at(self.video)
+            if passthrough and not self.video_turn:
+                self.passes_video = can_pass_video(self._container, self.video)
+        if passthrough and self.audio is not None:
+            self.passes_audio = can_pass_audio(self._container, self.audio)
+        if self.can_rewind:
+            # Rewinding flushes the decoders of the streams that are read, while packets from before are still to be
+            # decoded by other threads. So the decoders are those of the file opened once more.
+            self._decoding = self._open()
+
+    def _look_at(self, video: VideoStream) -> None:
+        """Find out the size and the turn of the pictures: phones film upright with the sensor lying."""
+        width, height = video.codec_context.width, video.codec_context.height
+        if self.can_rewind:
+            picture = next(self._container.decode(video), None)
+            if picture is None:
+                raise MediaError("it holds no picture that can be decoded")
+            width, height = picture.width, picture.height
+            self.video_turn = round(-picture.rotation / 90) * 90 % 360
+            self._container.seek(self._container.start_time or 0)
+        self.video_size = (height, width) if self.video_turn in (90, 270) else (width, height)
+
+
+def _moving_stream(container: InputContainer) -> VideoStream | None:
+    """The first stream of pictures that is not the cover of an album."""
+    for stream in container.streams.video:
+        if not stream.disposition & av.stream.Disposition.attached_pic:
+            return stream
+    return None
+
+
+def _position_us(position_s: float) -> int:
+    if not 0 <= position_s <= _MAX_POSITION_S:
+        raise MediaError(f"a position is 0 s or more, not {position_s}")
+    return int(position_s * _US_PER_S)

@@ -1,0 +1,211 @@
+"""Reads the packets of a media file in the order of the file, a little ahead of time, through seeks and loops."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.stream import Stream
+
+from lknb.core.source.media_clock import MediaClock
+from lknb.core.source.packet_queue import Marker, MediaPacket, PacketQueue
+
+logger = logging.getLogger(__name__)
+
+_US_PER_S = 1_000_000
+_DEFAULT_PERIOD_US = 40_000
+_MAX_HELD_PACKETS = 500
+_LOOP_AHEAD_US = 300_000
+
+
+class MediaReader:
+    """What the reading thread of a file does. `wish_*` may be called from any thread, `run` belongs to the one.
+
+    Play time is the time of a packet within the file, plus the length of the loops before. With `from_keyframe`, a
+    seek goes on with the key frame of this stream before the position that was asked for.
+    """
+
+    def __init__(
+        self,
+        container: InputContainer,
+        streams: Sequence[Stream],
+        clock: MediaClock,
+        changed: threading.Condition,
+        *,
+        can_rewind: bool,
+        from_keyframe: Stream | None,
+        loop: bool,
+        position_us: int,
+    ) -> None:
+        self.queues: list[PacketQueue] = []
+        self._container = container
+        self._streams = {stream.index: stream for stream in streams}
+        self._clock = clock
+        self._changed = changed
+        self._can_rewind = can_rewind
+        self._from_keyframe = from_keyframe
+        self._loop = loop
+        self._seek_us: int | None = position_us
+        self._stopped = False
+        self._start_us = container.start_time or 0
+        self._offset_us = -self._start_us
+        self._epoch = clock.epoch
+        self._last_us: dict[int, int] = {}
+        self._end_us = 0
+        self._aim_us: int | None = None
+        self._held: list[tuple[Stream, MediaPacket]] = []
+
+    def wish_seek(self, position_us: int) -> None:
+        """Go to this play time of the first loop."""
+        with self._changed:
+            self._seek_us = position_us
+            self._changed.notify_all()
+
+    def wish_loop(self, loop: bool) -> None:
+        """Whether the file begins again at its end."""
+        with self._changed:
+            self._loop = loop
+            self._changed.notify_all()
+
+    def wish_stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def run(self) -> None:
+        """Read until stopped. Errors reach the players as the reason of their end."""
+        try:
+            while self._begin():
+                error = self._read()
+                if not self._is_interrupted:
+                    self._finish(error)
+        except Exception as error:
+            logger.exception("reading a media file failed")
+            self._put_marker(Marker("end", self._end_us, f"reading failed: {error!r}"))
+
+    @property
+    def _is_interrupted(self) -> bool:
+        return self._stopped or self._seek_us is not None
+
+    def _begin(self) -> bool:
+        """Go where the next packet is to be read. False when stopped."""
+        with self._changed:
+            aim_us, self._seek_us = self._seek_us, None
+            if self._stopped:
+                return False
+        if aim_us is None:
+            self._container.seek(self._start_us)
+            self._offset_us = self._end_us - self._start_us
+            return True
+        self._epoch = self._clock.new_epoch()
+        for queue in list(self.queues):
+            queue.clear()
+        if self._can_rewind:
+            self._container.seek(self._start_us + aim_us)
+        self._offset_us = -self._start_us
+        self._aim_us, self._held = aim_us, []
+        self._last_us.clear()
+        self._end_us = 0
+        return True
+
+    def _read(self) -> str | None:
+        """Read to the end of the file, or until interrupted; the reason when reading fails."""
+        try:
+            for packet in self._container.demux(*self._streams.values()):
+                if self._is_interrupted:
+                    return None
+                if packet.size:
+                    self._take(packet)
+                    self._wait_for_room()
+        except av.FFmpegError as error:
+            return f"reading failed: {error}"
+        if self._aim_us is not None:
+            self._release_held(self._aim_us)
+        return None
+
+    def _finish(self, error: str | None) -> None:
+        """At the end: begin again, or say so and wait for a wish."""
+        with self._changed:
+            if not self._end_us:
+                error = error or "the file is empty"
+            can_loop = self._can_rewind and not error
+            while can_loop and self._loop and not self._is_interrupted:
+                if self._is_end_near():
+                    self._put_marker(Marker("loop", self._end_us))
+                    return
+            if self._is_interrupted:
+                return
+            self._put_marker(Marker("end", self._end_us, error))
+            while not self._is_interrupted and not (can_loop and self._loop):
+                self._changed.wait()
+
+    def _is_end_near(self) -> bool:
+        """Whether it is time to begin again; waits a while if not. Until then `wish_loop(False)` comes in time."""
+        position_us = self._clock.position_us
+        left_us = 0 if position_us is None else self._end_us - _LOOP_AHEAD_US - position_us
+        if left_us <= 0:
+            return True
+        self._changed.wait(None if self._clock.paused else left_us / _US_PER_S)
+        return False
+
+    def _take(self, packet: av.Packet[Any]) -> None:
+        stream = self._streams[packet.stream_index]
+        item = MediaPacket(packet, self._play_us(packet, stream), self._epoch, self._offset_us)
+        self._last_us[stream.index] = item.play_us
+        self._end_us = max(self._end_us, item.play_us + _duration_us(packet, stream))
+        if self._aim_us is None:
+            self._put(stream, item)
+            return
+        self._held.append((stream, item))
+        if self._from_keyframe is None or len(self._held) >= _MAX_HELD_PACKETS:
+            self._release_held(self._aim_us)
+        elif stream.index == self._from_keyframe.index and packet.is_keyframe:
+            self._release_held(min(self._aim_us, item.play_us))
+
+    def _release_held(self, play_us: int) -> None:
+        """It is known where the seek leads to: let the players have what was read, and start the clock."""
+        self._aim_us = None
+        self._put_marker(Marker("seek", play_us))
+        held, self._held = self._held, []
+        for stream, item in held:
+            self._put(stream, item)
+        self._clock.set(play_us)
+
+    def _play_us(self, packet: av.Packet[Any], stream: Stream) -> int:
+        time = packet.pts if packet.pts is not None else packet.dts
+        if time is None or packet.time_base is None:
+            # a bare stream of pictures has no times: they follow each other
+            previous = self._last_us.get(stream.index)
+            return self._offset_us if previous is None else previous + _duration_us(packet, stream)
+        return int(time * packet.time_base * _US_PER_S) + self._offset_us
+
+    def _put(self, stream: Stream, item: MediaPacket) -> None:
+        for queue in list(self.queues):
+            if queue.kind == stream.type:
+                queue.put(item)
+
+    def _put_marker(self, marker: Marker) -> None:
+        for queue in list(self.queues):
+            queue.put(marker)
+
+    def _wait_for_room(self) -> None:
+        with self._changed:
+            position_us = self._clock.position_us
+            for queue in self.queues:
+                if position_us is not None:
+                    queue.trim(position_us)
+            while not self._is_interrupted and (
+                any(queue.full for queue in self.queues) or not any(queue.active for queue in self.queues)
+            ):
+                self._changed.wait()
+
+
+def _duration_us(packet: av.Packet[Any], stream: Stream) -> int:
+    if packet.duration and packet.time_base is not None:
+        return int(packet.duration * packet.time_base * _US_PER_S)
+    rate = getattr(stream, "average_rate", None)
+    return int(_US_PER_S / rate) if rate else _DEFAULT_PERIOD_US

@@ -1,0 +1,166 @@
+"""The public room API: a drop-in for `livekit.rtc`, so that `from lknb import rtc` replaces `from livekit import rtc`.
+
+    room.py               a room: joining, leaving, waiting        room_info.py, room_sid.py   what is known of it
+    core_room.py          the room as the core process has it: requests out, events in, on one loop
+    announcer.py          from what happened in the roster to the events users hear
+    event_emitter.py      handlers and their rules
+    participant.py        everybody; local_participant.py ourselves
+    track_publication.py  what was announced; track.py what flows; track_request.py what we tell of ours
+    data_packet.py        data, telephone keys and transcriptions
+    option.py             what can be set; enumeration.py the enumerations
+    source.py             the contract of what a track is made from; running_source.py sources that run by themselves
+    video_*.py, audio_*.py, media_stream.py, frame_reader.py, track_flow.py, snapshot.py    frames as numpy arrays
+    display.py            the hook through which `lknb.widgets` shows tracks in a cell
+
+May not: import widgets, or know how signalling and media travel: that is the core's, in a process of its own. What knows pixels
+and samples, and with it PyAV and numpy, is imported at its first use: watching a room needs neither.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from lknb._version import __version__
+from lknb.errors import ConnectError
+from lknb.rtc.data_packet import DataPacket, SipDTMF, Transcription, TranscriptionSegment
+from lknb.rtc.enumeration import (
+    ConnectionQuality,
+    ConnectionState,
+    ContinualGatheringPolicy,
+    DataPacketKind,
+    DegradationPreference,
+    DisconnectReason,
+    EncryptionType,
+    IceTransportType,
+    ParticipantKind,
+    ParticipantKindDetail,
+    ParticipantState,
+    StreamState,
+    TrackKind,
+    TrackSource,
+    VideoCodec,
+    VideoEncoderBackend,
+    VideoQuality,
+)
+from lknb.rtc.event_emitter import EventEmitter
+from lknb.rtc.local_participant import LocalParticipant
+from lknb.rtc.option import (
+    AudioEncoding,
+    IceServer,
+    ParticipantTrackPermission,
+    RoomOptions,
+    RtcConfiguration,
+    TrackPublishOptions,
+    VideoEncoding,
+)
+from lknb.rtc.participant import Participant, RemoteParticipant
+from lknb.rtc.room import Room
+from lknb.rtc.room_info import RtcStats
+from lknb.rtc.running_source import MediaFile, TestPattern, Tone
+from lknb.rtc.track import (
+    AudioTrack,
+    LocalAudioTrack,
+    LocalTrack,
+    LocalVideoTrack,
+    RemoteAudioTrack,
+    RemoteTrack,
+    RemoteVideoTrack,
+    Track,
+    VideoTrack,
+)
+from lknb.rtc.track_publication import LocalTrackPublication, RemoteTrackPublication, TrackPublication
+from lknb.rtc.video_buffer_type import VideoBufferType, VideoRotation
+
+if TYPE_CHECKING:
+    from lknb.rtc.audio_frame import AudioFrame
+    from lknb.rtc.audio_source import AudioSource
+    from lknb.rtc.audio_stream import AudioFrameEvent, AudioStream
+    from lknb.rtc.video_frame import VideoFrame
+    from lknb.rtc.video_source import VideoSource
+    from lknb.rtc.video_stream import VideoFrameEvent, VideoStream
+
+__all__ = [
+    "AudioEncoding",
+    "AudioFrame",
+    "AudioFrameEvent",
+    "AudioSource",
+    "AudioStream",
+    "AudioTrack",
+    "ConnectError",
+    "ConnectionQuality",
+    "ConnectionState",
+    "ContinualGatheringPolicy",
+    "DataPacket",
+    "DataPacketKind",
+    "DegradationPreference",
+    "DisconnectReason",
+    "EncryptionType",
+    "EventEmitter",
+    "IceServer",
+    "IceTransportType",
+    "LocalAudioTrack",
+    "LocalParticipant",
+    "LocalTrack",
+    "LocalTrackPublication",
+    "LocalVideoTrack",
+    "MediaFile",
+    "Participant",
+    "ParticipantKind",
+    "ParticipantKindDetail",
+    "ParticipantState",
+    "ParticipantTrackPermission",
+    "RemoteAudioTrack",
+    "RemoteParticipant",
+    "RemoteTrack",
+    "RemoteTrackPublication",
+    "RemoteVideoTrack",
+    "Room",
+    "RoomOptions",
+    "RtcConfiguration",
+    "RtcStats",
+    "SipDTMF",
+    "StreamState",
+    "TestPattern",
+    "Tone",
+    "Track",
+    "TrackKind",
+    "TrackPublication",
+    "TrackPublishOptions",
+    "TrackSource",
+    "Transcription",
+    "TranscriptionSegment",
+    "VideoBufferType",
+    "VideoCodec",
+    "VideoEncoderBackend",
+    "VideoEncoding",
+    "VideoFrame",
+    "VideoFrameEvent",
+    "VideoQuality",
+    "VideoRotation",
+    "VideoSource",
+    "VideoStream",
+    "VideoTrack",
+    "__version__",
+]
+
+_HOMES = {
+    "AudioFrame": "audio_frame",
+    "AudioFrameEvent": "audio_stream",
+    "AudioSource": "audio_source",
+    "AudioStream": "audio_stream",
+    "VideoFrame": "video_frame",
+    "VideoFrameEvent": "video_stream",
+    "VideoSource": "video_source",
+    "VideoStream": "video_stream",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,24 @@
+"""The times of whoever captures pictures, on the clock of this process."""
+
+from __future__ import annotations
+
+# How far a caller's clock may be from where it was before it counts as another clock (libwebrtc: timestamp_aligner.cc).
+_CLOCK_JUMP_US = 500_000
+
+
+class CaptureClock:
+    """Brings the times of a caller onto the monotonic clock, in order."""
+
+    def __init__(self) -> None:
+        self._offset_us: int | None = None
+        self._last_us = 0
+
+    def place(self, timestamp_us: int, now_us: int) -> int:
+        """Our time for a time of the caller's; 0 is now."""
+        placed_us = now_us
+        if timestamp_us:
+            if self._offset_us is None or abs(timestamp_us + self._offset_us - now_us) > _CLOCK_JUMP_US:
+                self._offset_us = now_us - timestamp_us
+            placed_us = timestamp_us + self._offset_us
+        self._last_us = max(placed_us, self._last_us + 1)
+        return self._last_us

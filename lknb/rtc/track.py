@@ -1,0 +1,200 @@
+"""Tracks: media that flow, ours or somebody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from livekit.protocol import models
+
+from lknb.core.client import CoreClient
+from lknb.errors import DisconnectedError, TrackError
+from lknb.logic.member import Member, TrackEntry
+from lknb.rtc.core_room import CoreRoom
+from lknb.rtc.display import display_view
+from lknb.rtc.enumeration import StreamState, TrackKind, track_kind
+from lknb.rtc.event_emitter import EventEmitter
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lknb.rtc.source import MediaSource
+
+TrackEvents = Literal["muted", "unmuted", "ended", "stream_state_changed"]
+
+_SNAPSHOT_TIMEOUT_S = 5.0
+
+
+class Track(EventEmitter[TrackEvents]):
+    """Media of one participant: a picture or a sound."""
+
+    def __init__(self, entry: TrackEntry, core: CoreRoom | None = None, member: Member | None = None) -> None:
+        super().__init__()
+        self._entry = entry
+        self._core = core
+        self._member = member
+
+    @property
+    def sid(self) -> str:
+        """Track sid, `TR_...`; empty until it is published."""
+        return self._entry.info.sid
+
+    @property
+    def name(self) -> str:
+        """The name it was made or published with."""
+        return self._entry.info.name
+
+    @property
+    def kind(self) -> TrackKind:
+        """Sound or picture."""
+        return track_kind(self._entry.info.type)
+
+    @property
+    def width(self) -> int:
+        """Width in pixels, as announced; 0 for sound, and until it is published."""
+        return self._entry.info.width
+
+    @property
+    def height(self) -> int:
+        """Height in pixels, as announced; 0 for sound, and until it is published."""
+        return self._entry.info.height
+
+    @property
+    def participant_name(self) -> str:
+        """Whose it is: the name to show, or the identity of somebody without; empty until it is published."""
+        return self._member.info.name or self._member.identity if self._member is not None else ""
+
+    @property
+    def muted(self) -> bool:
+        """Whether its publisher has muted it."""
+        return self._entry.info.muted
+
+    @property
+    def stream_state(self) -> StreamState:
+        """Whether the server lets it through to us; a track of ours is always active."""
+        return StreamState.STATE_PAUSED if self._entry.paused else StreamState.STATE_ACTIVE
+
+    @property
+    def room_handle(self) -> int:
+        """The room in the core. Raises DisconnectedError when the track is in none."""
+        return self._require_core().handle
+
+    @property
+    def client(self) -> CoreClient:
+        """The link to the core. Raises DisconnectedError when the track is in no room."""
+        return self._require_core().client
+
+    async def get_stats(self) -> list[dict[str, Any]]:
+        """What the room core counted of this track, one entry for each stream (layer): packets, bytes, losses, frames.
+
+        Raises DisconnectedError when the track is in no room, TrackError when its media do not flow.
+        """
+        ok, _ = await self._require_core().request("stats", {"track_sid": self.sid})
+        return list(ok["streams"])
+
+    def __repr__(self) -> str:
+        return f"rtc.{type(self).__name__}(sid={self.sid}, name={self.name})"
+
+    def _ipython_display_(self) -> None:
+        display_view("video" if self.kind == TrackKind.KIND_VIDEO else "audio", self)
+
+    def _require_core(self) -> CoreRoom:
+        if self._core is None or self._core.closed:
+            raise DisconnectedError(f"track {self.name or self.sid!r} is in no room")
+        return self._core
+
+    def _end(self) -> None:
+        self._core = None
+        self._tell("ended")
+        self._fail_waits("the track has ended")
+
+
+class PictureTrack(Track):
+    """A track with pictures."""
+
+    async def snapshot(self, timeout: float = _SNAPSHOT_TIMEOUT_S) -> NDArray[np.uint8]:
+        """The next picture: shape (height, width, 3), dtype uint8, RGB.
+
+        Waits up to `timeout` seconds for one. Raises TrackError when none comes, as while the track is muted.
+        """
+        from lknb.rtc.snapshot import take_snapshot
+
+        return await take_snapshot(self, timeout)
+
+
+class LocalTrackBase(Track):
+    """A track of ours, made from a source."""
+
+    def __init__(self, name: str, kind: models.TrackType, source: MediaSource) -> None:
+        super().__init__(TrackEntry(models.TrackInfo(name=name, type=kind)))
+        self._source = source
+        self._tell_server: Callable[[bool], None] | None = None
+
+    def mute(self) -> None:
+        """Send no more of it; every participant gets `track_muted`. From any thread, before or after it is published."""
+        self._set_muted(True)
+
+    def unmute(self) -> None:
+        """Send it again; every participant gets `track_unmuted`."""
+        self._set_muted(False)
+
+    def _set_muted(self, muted: bool) -> None:
+        if self._entry.info.muted == muted:
+            return
+        self._entry.info.muted = muted
+        if self._tell_server is not None:
+            self._tell_server(muted)
+        else:
+            self._tell("muted" if muted else "unmuted")
+
+    def _publish(self, entry: TrackEntry, core: CoreRoom, member: Member, tell_server: Callable[[bool], None]) -> None:
+        # mute() may have been called while the server was asked
+        muted = self._entry.info.muted
+        told = entry.info.muted
+        entry.info.muted = muted
+        self._entry, self._core, self._member, self._tell_server = entry, core, member, tell_server
+        if muted != told:
+            tell_server(muted)
+
+    def _end(self) -> None:
+        entry = TrackEntry.of(self._entry.info)
+        entry.info.sid = ""
+        self._entry, self._tell_server = entry, None
+        super()._end()
+
+
+class LocalVideoTrack(LocalTrackBase, PictureTrack):
+    """A picture of ours."""
+
+    @staticmethod
+    def create_video_track(name: str, source: MediaSource) -> LocalVideoTrack:
+        """A track that sends what `source` gives, once it is published. Raises TrackError when it is no video source."""
+        if source.kind != "video":
+            raise TrackError(f"a video track needs a video source, not {source!r}")
+        return LocalVideoTrack(name, models.TrackType.VIDEO, source)
+
+
+class LocalAudioTrack(LocalTrackBase):
+    """A sound of ours."""
+
+    @staticmethod
+    def create_audio_track(name: str, source: MediaSource) -> LocalAudioTrack:
+        """A track that sends what `source` gives, once it is published. Raises TrackError when it is no audio source."""
+        if source.kind != "audio":
+            raise TrackError(f"an audio track needs an audio source, not {source!r}")
+        return LocalAudioTrack(name, models.TrackType.AUDIO, source)
+
+
+class RemoteAudioTrack(Track):
+    """A sound of somebody else. Read it with `AudioStream`."""
+
+
+class RemoteVideoTrack(PictureTrack):
+    """A picture of somebody else. Read it with `VideoStream` or `snapshot()`; as the last line of a cell it is shown."""
+
+
+LocalTrack: TypeAlias = LocalVideoTrack | LocalAudioTrack
+RemoteTrack: TypeAlias = RemoteVideoTrack | RemoteAudioTrack
+AudioTrack: TypeAlias = LocalAudioTrack | RemoteAudioTrack
+VideoTrack: TypeAlias = LocalVideoTrack | RemoteVideoTrack

@@ -1,0 +1,114 @@
+"""The encoded frames of one remote track in this process: asked for once, however many read them."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from lknb.core.source.frames import frame_from_header
+from lknb.errors import WireError
+from lknb.logic.throttle import Throttle
+from lknb.wire.frame import EncodedFrame
+
+if TYPE_CHECKING:
+    from lknb.core.client import CoreClient
+
+logger = logging.getLogger(__name__)
+
+Take: TypeAlias = Callable[[EncodedFrame], None]
+
+_KEYFRAME_INTERVAL_S = 0.5
+
+
+class ReadableTrack(Protocol):
+    """What reading needs of a track. `room_handle` and `client` raise `DisconnectedError` once the track is in no room.
+
+    The event "ended" is emitted when it is no longer received.
+    """
+
+    @property
+    def sid(self) -> str: ...
+
+    @property
+    def kind(self) -> int: ...
+
+    @property
+    def room_handle(self) -> int: ...
+
+    @property
+    def client(self) -> CoreClient: ...
+
+    def on(self, event: Any, callback: Any) -> Any: ...
+
+    def off(self, event: Any, callback: Any) -> None: ...
+
+
+class TrackFlow:
+    """Begins with the first reader and ends with the last. All methods may be called from any thread, also by
+    finalisers."""
+
+    def __init__(self, client: CoreClient, room: int, sid: str) -> None:
+        self._client = client
+        self._room = room
+        self._sid = sid
+        self._readers: tuple[Take, ...] = ()
+        self._throttle = Throttle(_KEYFRAME_INTERVAL_S)
+        self.opened: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        """Done when the core lets the frames flow; `TrackError` or `CoreError` when it does not."""
+
+    @classmethod
+    def attach(cls, track: ReadableTrack, take: Take) -> TrackFlow:
+        """Give the frames of a track to `take`, on the thread of the link. Raises `DisconnectedError`."""
+        client, key = track.client, (track.room_handle, track.sid)
+        with _lock:
+            flow = _flows.setdefault(client, {}).get(key)
+            if flow is not None:
+                flow._readers = (*flow._readers, take)
+                flow.request_keyframe()
+                return flow
+            flow = _flows[client][key] = cls(client, *key)
+            flow._readers = (take,)
+            client.listen(("track", *key), flow._receive)
+            flow.opened = flow._tell_core(on=True)
+            return flow
+
+    def detach(self, take: Take) -> None:
+        """Give no more frames to `take`. Harmless twice."""
+        with _lock:
+            if take not in self._readers:
+                return
+            self._readers = tuple(other for other in self._readers if other != take)
+            if self._readers:
+                return
+            key = (self._room, self._sid)
+            flows = _flows.get(self._client, {})
+            if flows.get(key) is self:
+                del flows[key]
+                self._client.unlisten(("track", *key))
+                self._tell_core(on=False)
+
+    def request_keyframe(self) -> None:
+        """Ask the publisher for a key frame, at most twice a second."""
+        if self._throttle.allow(time.monotonic()):
+            self._client.post({"op": "keyframe", "room": self._room, "track_sid": self._sid})
+
+    def _tell_core(self, *, on: bool) -> concurrent.futures.Future[Any]:
+        return self._client.request_threadsafe({"op": "read", "room": self._room, "track_sid": self._sid, "on": on})
+
+    def _receive(self, header: dict[str, Any], buffers: list[bytes]) -> None:
+        try:
+            frame = frame_from_header(header, buffers[0] if buffers else b"")
+        except WireError:
+            logger.exception("a frame of the room core cannot be read")
+            return
+        for take in self._readers:
+            take(frame)
+
+
+_flows: weakref.WeakKeyDictionary[CoreClient, dict[tuple[int, str], TrackFlow]] = weakref.WeakKeyDictionary()
+_lock = threading.RLock()

@@ -1,0 +1,20 @@
+"""What a notebook shows: views of tracks, and the page's side of the lanes.
+
+    video_view   `VideoView`, a remote video track in a cell
+    comm         the widget comm made safe for other threads and for busy kernels
+    picture      the last picture of a view, kept in the saved notebook
+    label        names that participants chose, fit to be shown
+    esm          the JavaScript in js/, put together as one module without a bundler
+
+Importing this package makes tracks show themselves as the last line of a cell. A view holds no protocol logic: it asks
+the room core for a ticket, and the page plays the track from the core's lane. Nothing below may import from here.
+"""
+
+from __future__ import annotations
+
+from lknb.rtc.display import register_view
+from lknb.widgets.video_view import VideoView, video_view_of
+
+register_view("video", video_view_of)
+
+__all__ = ["VideoView"]

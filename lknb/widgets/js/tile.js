@@ -1,0 +1,133 @@
+// One view of a widget: where it stands in the page, whether anybody sees it, and its canvas.
+
+import { Face } from "./face.js";
+
+/** @typedef {import("./session.js").Session} Session */
+/** A canvas that the Worker paints. @typedef {{ id: number, canvas: HTMLCanvasElement }} Hung */
+
+const PLACING_TURNS = 100;
+const TRAITS = ["name", "width", "height", "fit", "mirror"];
+/** Of a track whose size nobody knows yet. */
+const USUAL = { width: 16, height: 9 };
+
+export class Tile {
+  /**
+   * @param {Session} session
+   * @param {WidgetModel} model
+   * @param {HTMLElement} host
+   */
+  constructor(session, model, host) {
+    this.session = session;
+    this.model = model;
+    this.host = host;
+    host.classList.add("lknb-video-host");
+    this.face = new Face(host, () => session.start());
+    this.width = 0;
+    this.height = 0;
+    this.inSight = false;
+    /** Where the notebook has put the view. @type {HTMLElement | null} */
+    this.place = null;
+    /** @type {Hung | null} */
+    this.hung = null;
+    TRAITS.forEach((name) => model.on(`change:${name}`, () => this.update()));
+    this.sizeObserver = new ResizeObserver((entries) => this.measure(entries[entries.length - 1].contentRect));
+    this.sizeObserver.observe(this.face.root);
+    this.sightObserver = new IntersectionObserver((entries) => this.see(entries[entries.length - 1].isIntersecting));
+    this.sightObserver.observe(this.face.root);
+    session.attach(this);
+    this.hang();
+    this.update();
+    this.#settle();
+  }
+
+  dispose() {
+    this.sizeObserver.disconnect();
+    this.sightObserver.disconnect();
+    const hung = this.takeDown();
+    if (hung) this.session.command({ type: "drop", id: hung.id });
+    this.session.detach(this);
+    this.face.root.remove();
+  }
+
+  /**
+   * JupyterLab renders an output that was replaced again, with a new view, and just empties the element it had put the old
+   * one into. It still believes the old view to be there, and fails over it when the widget is closed.
+   */
+  isLeft() {
+    return this.place !== null && this.host.parentElement !== this.place;
+  }
+
+  /** Of a view that was left: nothing stays but an element that nobody sees, in the place where it is believed to be. */
+  retire() {
+    this.dispose();
+    this.host.style.display = "none";
+    this.place?.append(this.host);
+    this.place = null;
+  }
+
+  update() {
+    const { state, title, detail, hasPicture, width, height } = this.session;
+    const known = this.model.get("width") > 0 && this.model.get("height") > 0;
+    const size = known ? { width: this.model.get("width"), height: this.model.get("height") } : width ? { width, height } : USUAL;
+    this.face.show({
+      state,
+      title,
+      detail,
+      hasPicture,
+      ...size,
+      name: this.model.get("name"),
+      fit: this.model.get("fit"),
+      mirror: this.model.get("mirror"),
+    });
+  }
+
+  /** Get a canvas, if there is a Worker to paint it and the tile has none. */
+  hang() {
+    if (this.hung) return;
+    this.hung = this.session.takeCanvas(this);
+    if (!this.hung) return;
+    this.face.screen.append(this.hung.canvas);
+    this.#tellShown();
+  }
+
+  /** Give the canvas away, as it hangs. */
+  takeDown() {
+    const hung = this.hung;
+    this.hung = null;
+    return hung;
+  }
+
+  isSeen() {
+    return this.inSight && this.width > 0 && this.height > 0 && !document.hidden;
+  }
+
+  /** Whether the notebook says that the kernel of this view is gone. */
+  isDisconnected() {
+    return this.host.classList.contains("jupyter-widgets-disconnected");
+  }
+
+  /** @param {DOMRectReadOnly} box */
+  measure(box) {
+    this.width = Math.round(box.width);
+    this.height = Math.round(box.height);
+    this.session.look();
+  }
+
+  /** @param {boolean} inSight */
+  see(inSight) {
+    this.inSight = inSight;
+    this.#tellShown();
+    this.session.look();
+  }
+
+  /** See where the notebook puts the view, which it does when it has been made, and before anything else can happen. */
+  async #settle() {
+    for (let turn = 0; turn < PLACING_TURNS && !this.host.parentElement; turn += 1) await null;
+    this.place = this.host.parentElement;
+    this.session.retireLeft();
+  }
+
+  #tellShown() {
+    if (this.hung) this.session.command({ type: "show", id: this.hung.id, shown: this.inSight });
+  }
+}

@@ -1,0 +1,15 @@
+"""What the tests stand on.
+
+poll.py       wait for a condition, with a deadline
+leaks.py      nothing a test opened may be open after it: tasks, threads, descriptors, child processes
+token.py      access tokens for the server under test
+server.py     the servers under test: lknb's own as a process, a real LiveKit by environment variables
+peer.py       one participant behind any client, and the evidence it gives
+room_child.py that participant as a child process, over `livekit.rtc` or any drop-in of it
+wheel.py      `Peer` over that child
+chromium.py   `Peer` over livekit-client in headless Chromium, page in page/
+npm.py        where the npm packages of the tests are
+impair.py     a bad network as a pure model: loss, bursts, reordering, delay, rate, blackouts
+relay.py      that model between two UDP ends on 127.0.0.1
+ws_proxy.py   a proxy for signalling that can be cut or stalled, and that can send media through a relay
+"""

@@ -1,0 +1,130 @@
+"""`Peer` over the official livekit-client in headless Chromium."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
+from playwright.async_api import Error as PlaywrightError
+
+from tests.kit import npm
+from tests.kit.peer import Layer, Peer
+from tests.kit.poll import TIME_FACTOR
+
+PAGE = Path(__file__).parent / "page"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CALL_DEADLINE_S = 30.0
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+)
+
+
+def find_chromium() -> str:
+    """The browser to test with. AssertionError, with what to do, when there is none."""
+    found = os.environ.get("LKNB_TEST_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    assert found, "no Chromium: run tests/run once, or install it, or set LKNB_TEST_CHROMIUM to its path"
+    return found
+
+
+class Chromium:
+    """A headless browser, and the pages it may load from 127.0.0.1; `async with`."""
+
+    def __init__(self, *flags: str) -> None:
+        self._flags = (*FLAGS, *flags)
+        self._playwright: Playwright | None = None
+        self._runner: web.AppRunner | None = None
+        self.browser: Browser
+        self.page_url = ""
+
+    async def __aenter__(self) -> Chromium:
+        try:
+            await self._serve_page()
+            self._playwright = await async_playwright().start()
+            self.browser = await self._playwright.chromium.launch(
+                executable_path=find_chromium(), headless=True, args=list(self._flags)
+            )
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.browser.close()
+        await self.close()
+
+    async def _serve_page(self) -> None:
+        app = web.Application()
+        app.router.add_static("/livekit-client", npm.package("livekit-client") / "dist")
+        app.router.add_static("/", PAGE)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        port = self._runner.addresses[0][1]
+        self.page_url = f"http://127.0.0.1:{port}/index.html"
+
+    async def close(self) -> None:
+        if self._playwright is not None:
+            await self._playwright.stop()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+
+class ChromiumPeer(Peer):
+    """A participant in a window of its own, on livekit-client."""
+
+    kind = "livekit-client"
+
+    def __init__(self, identity: str, chromium: Chromium) -> None:
+        super().__init__(identity)
+        self._chromium = chromium
+        self._context: BrowserContext | None = None
+        self.page: Page
+        self.console: list[str] = []
+
+    async def open(self) -> None:
+        # a context of its own is a window of its own: two pages of one window would hide each other
+        self._context = await self._chromium.browser.new_context()
+        self.page = await self._context.new_page()
+        self.page.on("console", lambda message: self.console.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.console.append(f"uncaught: {error}"))
+        await self.page.goto(self._chromium.page_url)
+        await self.page.wait_for_function("window.peer !== undefined", timeout=20_000 * TIME_FACTOR)
+
+    async def call(self, operation: str, **arguments: Any) -> Any:
+        called = self.page.evaluate("([operation, given]) => peer[operation](given)", [operation, arguments])
+        try:
+            return await asyncio.wait_for(called, CALL_DEADLINE_S * TIME_FACTOR)
+        except TimeoutError:
+            raise AssertionError(f"{self.kind} {self.identity}: no answer to {operation}; {self._last()}") from None
+        except PlaywrightError as error:
+            raise AssertionError(f"{self.kind} {self.identity}: {operation}: {error}; {self._last()}") from None
+
+    def _last(self) -> str:
+        return "console: " + " | ".join(line[:300] for line in self.console[-8:])
+
+    async def publish_camera(self, *, width: int = 1280, height: int = 720, simulcast: bool = True) -> str:
+        """The browser's camera (its fake one), as an application does it; the track's sid."""
+        return str(await self.call("publish_camera", width=width, height=height, simulcast=simulcast))
+
+    async def layers(self, track_sid: str) -> dict[str, Layer]:
+        """What the browser sends of a video track it published, by rid ("" without simulcast)."""
+        return {raw["rid"]: Layer(**raw) for raw in await self.call("layers", track_sid=track_sid)}
+
+    async def close(self) -> None:
+        if self._context is not None:
+            await self._context.close()

@@ -1,0 +1,283 @@
+"""A real JupyterLab on 127.0.0.1, and notebooks in it, driven through headless Chromium.
+
+    with JupyterLab(tmp_path) as lab:
+        notebook = lab.open(["from lknb.widgets import VideoView", "..."])
+        notebook.run(0)
+
+Everything is synchronous (playwright's own loop runs under it), so tests that use it are plain functions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
+
+from tests.kit.chromium import FLAGS, find_chromium
+from tests.kit.poll import TIME_FACTOR, wait_until_sync
+
+ROOT = Path(__file__).resolve().parents[2]
+START_DEADLINE_S = 40.0
+PAGE_DEADLINE_MS = 40_000 * TIME_FACTOR
+_SETTINGS = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/apputils-extension:themes": {"adaptive-theme": False},
+}
+_NOTEBOOK = "jupyterapp.shell.currentWidget"
+_HAS_CELLS = f"window.jupyterapp && {_NOTEBOOK}?.content?.widgets?.length > 0"
+_KERNEL_READY = (
+    f"(() => {{ const kernel = {_NOTEBOOK}.sessionContext?.session?.kernel;"
+    " return kernel && kernel.status === 'idle' && kernel.connectionStatus === 'connected' })()"
+)
+
+
+class JupyterLab:
+    """One server with folders, settings and a browser of its own, below `folder`."""
+
+    def __init__(self, folder: Path, *, settings: dict[str, Any] | None = None, flags: Sequence[str] = ()) -> None:
+        self.folder = folder
+        self.notebooks = folder / "notebooks"
+        self._settings = {**_SETTINGS, **(settings or {})}
+        self._flags = (*FLAGS, *flags)
+        self._opened = 0
+        self.browser: Browser
+        self.url = ""
+        self.token = ""
+
+    def __enter__(self) -> JupyterLab:
+        self._start_server()
+        try:
+            self._playwright = sync_playwright().start()
+            self.browser = self._playwright.chromium.launch(
+                executable_path=find_chromium(), headless=True, args=list(self._flags)
+            )
+        except BaseException:
+            self._stop_server()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.browser.close()
+            self._playwright.stop()
+        finally:
+            self._stop_server()
+
+    def open(self, cells: Sequence[str], *, name: str = "", dark: bool = False, scale: float = 1.0) -> Notebook:
+        """A notebook with these code cells, in a window of its own, its kernel ready."""
+        self._opened += 1
+        name = name or f"notebook_{self._opened}.ipynb"
+        (self.notebooks / name).write_text(json.dumps(_notebook_json(cells)))
+        context = self.browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=scale)
+        notebook = Notebook(self, context, name)
+        notebook.load(reset=True)
+        if dark:
+            notebook.set_theme("JupyterLab Dark")
+        return notebook
+
+    def url_of(self, name: str, *, reset: bool = False) -> str:
+        """The address of a notebook, token included."""
+        return f"{self.url}lab/tree/{name}?token={self.token}{'&reset' if reset else ''}"
+
+    def _start_server(self) -> None:
+        home = self.folder / "home"
+        for path in (home, home / "settings", self.notebooks):
+            path.mkdir(parents=True)
+        (home / "settings" / "overrides.json").write_text(json.dumps(self._settings))
+        environment = {
+            **os.environ,
+            "HOME": str(home),
+            "JUPYTER_CONFIG_DIR": str(home / "config"),
+            "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+            "IPYTHONDIR": str(home / "ipython"),
+            "PYTHONPATH": str(ROOT),
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        }
+        command = [
+            sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
+            "--ServerApp.port=0", f"--ServerApp.root_dir={self.notebooks}", "--LabApp.expose_app_in_browser=True",
+            "--LabApp.news_url=None", f"--LabApp.app_settings_dir={home / 'settings'}",
+            f"--LabApp.user_settings_dir={home / 'user'}", f"--LabApp.workspaces_dir={home / 'workspaces'}",
+        ]  # fmt: skip
+        self.log = self.folder / "server.log"
+        with self.log.open("wb") as log:
+            self._server = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=self.notebooks
+            )
+        try:
+            info = wait_until_sync(lambda: self._server_info(home), START_DEADLINE_S, what="JupyterLab started")
+        except AssertionError as error:
+            self._stop_server()
+            raise AssertionError(f"{error}: {self.log.read_text()[-2000:]}") from None
+        self.url, self.token = info["url"], info["token"]
+
+    def _server_info(self, home: Path) -> dict[str, str] | None:
+        assert self._server.poll() is None, f"JupyterLab ended: {self.log.read_text()[-2000:]}"
+        for path in (home / "runtime").glob("jpserver-*.json"):
+            try:
+                info: dict[str, str] = json.loads(path.read_text())
+                with urllib.request.urlopen(f"{info['url']}api/status?token={info['token']}", timeout=1):
+                    return info
+            except (OSError, ValueError):
+                continue
+        return None
+
+    def _stop_server(self) -> None:
+        self._server.terminate()
+        try:
+            self._server.wait(10 * TIME_FACTOR)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output of a cell: its text, and its data by MIME type."""
+
+    kind: str
+    text: str
+    data: dict[str, Any]
+
+
+class Notebook:
+    """One notebook in one window; `console` has what the page's console said, as (level, text)."""
+
+    def __init__(self, lab: JupyterLab, context: BrowserContext, name: str) -> None:
+        self.lab = lab
+        self.context = context
+        self.name = name
+        self.console: list[tuple[str, str]] = []
+        self.page = self._new_page()
+
+    def _new_page(self) -> Page:
+        page = self.context.new_page()
+        page.set_default_timeout(PAGE_DEADLINE_MS)
+        page.on("console", self._note)
+        page.on("pageerror", lambda error: self.console.append(("uncaught", str(error))))
+        # a page that is dirty asks before it goes
+        page.on("dialog", lambda dialog: dialog.accept())
+        return page
+
+    def _note(self, message: ConsoleMessage) -> None:
+        self.console.append((message.type, f"{message.text} ({message.location.get('url', '')})"))
+
+    @property
+    def errors(self) -> list[str]:
+        """Errors of the page so far, uncaught ones included."""
+        return [text for level, text in self.console if level in ("error", "uncaught")]
+
+    @property
+    def path(self) -> Path:
+        """The file as it was last saved."""
+        return self.lab.notebooks / self.name
+
+    def load(self, *, reset: bool = False) -> None:
+        """Load, or reload, the page; the kernel, when there is one, goes on."""
+        self.page.goto(self.lab.url_of(self.name, reset=reset))
+        self.page.wait_for_function(_HAS_CELLS)
+        self.page.wait_for_function(_KERNEL_READY)
+
+    def run(self, index: int, source: str | None = None, *, wait: bool = True) -> list[Output]:
+        """Run a cell, with another source when one is given. AssertionError when it fails.
+
+        Without `wait` it has only been started when this returns.
+        """
+        if source is not None:
+            self.page.evaluate(
+                f"([index, source]) => {_NOTEBOOK}.content.widgets[index].model.sharedModel.setSource(source)",
+                [index, source],
+            )
+        start = (
+            f"{_NOTEBOOK}.content.activeCellIndex = index; "
+            "const running = jupyterapp.commands.execute('notebook:run-cell');"
+        )
+        if not wait:
+            self.page.evaluate(f"(index) => {{ {start} return 0 }}", index)
+            return []
+        self.page.evaluate(f"(index) => {{ {start} return running.then(() => 0) }}", index)
+        outputs = self.outputs(index)
+        failed = [output.text for output in outputs if output.kind == "error"]
+        assert not failed, failed[0]
+        return outputs
+
+    def outputs(self, index: int) -> list[Output]:
+        """What a cell shows."""
+        raw = self.page.evaluate(f"(index) => {_NOTEBOOK}.content.widgets[index].model.outputs.toJSON()", index)
+        return [_output(output) for output in raw]
+
+    def value(self, index: int, expression: str) -> Any:
+        """The JSON value of a Python expression, evaluated in a cell."""
+        (output,) = self.run(index, f"import json as _json; print(_json.dumps({expression}))")
+        return json.loads(output.text)
+
+    def cell(self, index: int) -> Locator:
+        """The element of a cell."""
+        return self.page.locator(".jp-Notebook-cell").nth(index)
+
+    def command(self, name: str, **arguments: Any) -> None:
+        """Run a command of JupyterLab."""
+        self.page.evaluate(
+            "([name, given]) => jupyterapp.commands.execute(name, given).then(() => 0)", [name, arguments]
+        )
+
+    def activate(self, index: int) -> None:
+        """Make a cell the one commands act on."""
+        self.page.evaluate(f"(index) => {{ {_NOTEBOOK}.content.activeCellIndex = index }}", index)
+
+    def save(self) -> dict[str, Any]:
+        """Save, and give what is in the file."""
+        self.command("docmanager:save")
+        saved: dict[str, Any] = json.loads(self.path.read_text())
+        return saved
+
+    def set_theme(self, name: str) -> None:
+        """`JupyterLab Light` or `JupyterLab Dark`."""
+        self.command("apputils:change-theme", theme=name)
+        light = "Light" in name
+        self.page.wait_for_function(f"document.body.dataset.jpThemeLight === '{str(light).lower()}'")
+
+    def restart_kernel(self) -> None:
+        """Restart the kernel, without the question."""
+        self.page.evaluate(f"{_NOTEBOOK}.sessionContext.restartKernel().then(() => 0)")
+        self.page.wait_for_function(_KERNEL_READY)
+
+    def close(self) -> None:
+        """Shut the kernel down and close the window."""
+        try:
+            self.page.evaluate(f"{_NOTEBOOK}.sessionContext.shutdown().then(() => 0)")
+        except PlaywrightError as error:
+            self.console.append(("error", f"the kernel could not be shut down: {error}"))
+        self.context.close()
+
+
+def _notebook_json(cells: Sequence[str]) -> dict[str, Any]:
+    code = [
+        {
+            "cell_type": "code",
+            "id": f"cell-{i}",
+            "metadata": {},
+            "execution_count": None,
+            "outputs": [],
+            "source": source,
+        }
+        for i, source in enumerate(cells)
+    ]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return {"cells": code, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _output(raw: dict[str, Any]) -> Output:
+    text = raw.get("text", "")
+    if raw["output_type"] == "error":
+        text = f"{raw['ename']}: {raw['evalue']}"
+    return Output(raw["output_type"], text if isinstance(text, str) else "".join(text), raw.get("data", {}))

@@ -1,0 +1,16 @@
+"""A room on a core that is told what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from lknb.core.client import CoreClient
+from tests.rtc.scripted_core import ScriptedCore
+
+
+@pytest.fixture
+def core(monkeypatch: pytest.MonkeyPatch) -> ScriptedCore:
+    """The core every room of the test connects through."""
+    fake = ScriptedCore()
+    monkeypatch.setattr(CoreClient, "shared", lambda: fake)
+    return fake

@@ -1,0 +1,233 @@
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lknb.core.message import decode_message, encode_message
+from lknb.widgets import esm
+from tests.kit import npm
+
+JS = Path(esm.__file__).parent / "js"
+MODULES = sorted(JS.glob("*.js"))
+FORBIDDEN = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|\beval\b|new Function|document\.write|https?://(?!localhost|www\.w3\.org/2000/svg)"
+)
+TOP_LEVEL = re.compile(r"^(?:export )?(?:async )?(?:const|let|var|function|class) (\w+)", re.MULTILINE)
+
+
+def node(source: str, *arguments: str, stdin: str = "") -> str:
+    """Run an ES module that may import from the widgets' folder; its output."""
+    source = re.sub(r'from "\./(\w+)\.js"', lambda m: f"from {json.dumps(str(JS / m[1]) + '.js')}", source)
+    command = ["node", "--input-type=module", "--eval", source, *arguments]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_module_goes_to_the_page_or_the_worker_once():
+    parts = [*esm.PAGE_MODULES, *esm.WORKER_MODULES, "worker_source"]
+    assert sorted(parts) == [path.stem for path in MODULES]
+
+
+@pytest.mark.parametrize("names", [esm.PAGE_MODULES, esm.WORKER_MODULES], ids=["page", "worker"])
+def test_modules_that_are_joined_declare_different_names_and_come_after_what_they_use(names):
+    declared = [name for module in names for name in TOP_LEVEL.findall((JS / f"{module}.js").read_text())]
+    assert len(declared) == len(set(declared))
+    done = {"worker_source"}
+    for module in names:
+        used = re.findall(r'^import .* from "\./(\w+)\.js"', (JS / f"{module}.js").read_text(), re.MULTILINE)
+        assert set(used) <= done, f"{module} stands before what it imports"
+        done.add(module)
+
+
+def test_the_joined_text_is_one_module_with_a_default_export():
+    text = esm.video_esm()
+    assert len(re.findall(r"^export", text, re.MULTILINE)) == 1
+    assert not re.search(r"^import", text, re.MULTILINE)
+    assert len(text) < 40_000, "it is sent with every widget"
+    # everything but the entry of the Worker is free of side effects, so it loads anywhere
+    told = node("const m = await import('data:text/javascript,' + encodeURIComponent(process.argv[1])); const w = m.default();"
+                "console.log(typeof w.initialize, typeof w.render)", text)  # fmt: skip
+    assert told.split() == ["function", "function"]
+
+
+def test_the_workers_text_is_a_classic_script():
+    worker = json.loads(re.match(r"const WORKER_SOURCE = (.*);\n", esm.video_esm())[1])
+    node("import vm from 'node:vm'; new vm.Script(process.argv[1])", worker)
+
+
+def test_comments_stay_home():
+    assert "//" not in re.sub(r"ws://|http://", "", esm.video_esm())
+    assert "/*" not in esm.video_css()
+
+
+@pytest.mark.parametrize("path", [*MODULES, JS / "video.css"], ids=lambda path: path.name)
+def test_no_markup_is_written_and_nothing_is_loaded_from_elsewhere(path):
+    assert not FORBIDDEN.search(path.read_text())
+
+
+def test_the_types_are_right():
+    done = subprocess.run(
+        ["node", str(npm.package("typescript") / "bin" / "tsc"), "--project", str(JS)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+# -- the message format, both ways
+
+
+def test_javascript_reads_what_python_writes():
+    messages = [({"type": "chunk", "n": 1, "text": "é"}, [b"\0\1", b""]), ({}, []), ({"a": [1.5, None]}, [b"x" * 1000])]
+    told = node(
+        """
+        import { decodeMessage } from "./message.js";
+        for (const hex of process.argv.slice(1)) {
+          const { header, buffers } = decodeMessage(new Uint8Array(Buffer.from(hex, "hex")).buffer);
+          console.log(JSON.stringify([header, buffers.map((buffer) => Buffer.from(buffer).toString("hex"))]));
+        }
+        """,
+        *(encode_message(header, buffers).hex() for header, buffers in messages),
+    )
+    read = [json.loads(line) for line in told.splitlines()]
+    assert read == [[header, [buffer.hex() for buffer in buffers]] for header, buffers in messages]
+
+
+def test_python_reads_what_javascript_writes():
+    told = node(
+        """
+        import { encodeMessage } from "./message.js";
+        const show = (header, buffers) => console.log(Buffer.from(encodeMessage(header, buffers)).toString("hex"));
+        show({ type: "ack", sequence: 7 });
+        show({ type: "picture", name: "ü" }, [new Uint8Array([1, 2, 3]), new Uint8Array(0)]);
+        """
+    )
+    read = [decode_message(bytes.fromhex(line)) for line in told.split()]
+    assert read == [({"type": "ack", "sequence": 7}, []), ({"type": "picture", "name": "ü"}, [b"\1\2\3", b""])]
+
+
+def test_javascript_refuses_what_is_not_one_message():
+    good = encode_message({"a": 1}, [b"xyz"])
+    bad = [b"", good[:-1], good + b"\0", good[:4] + b"\xff" * 8 + good[12:], bytes(64)]
+    told = node(
+        """
+        import { decodeMessage } from "./message.js";
+        for (const hex of process.argv.slice(1)) {
+          try {
+            decodeMessage(new Uint8Array(Buffer.from(hex, "hex")).buffer);
+            console.log("read");
+          } catch (error) {
+            console.log(error.constructor.name);
+          }
+        }
+        """,
+        *(data.hex() for data in bad),
+    )
+    assert set(told.split()) <= {"RangeError", "SyntaxError"}
+    assert len(told.split()) == len(bad)
+
+
+# -- what goes into the decoder
+
+
+def gate(steps):
+    told = node(
+        """
+        import { Gate } from "./gate.js";
+        const gate = new Gate();
+        for (const [sequence, keyframe, queued, nowMs] of JSON.parse(process.argv[1])) {
+          if (sequence === "fail") gate.fail();
+          else console.log(JSON.stringify([gate.admits(sequence, keyframe, queued), gate.asks(nowMs)]));
+        }
+        """,
+        json.dumps(steps),
+    )
+    return [tuple(json.loads(line)) for line in told.splitlines()]
+
+
+def test_decoding_begins_with_a_key_frame():
+    assert gate([(0, False, 0, 0), (1, True, 0, 10), (2, False, 0, 20)]) == [
+        (False, True),
+        (True, False),
+        (True, False),
+    ]
+
+
+def test_a_gap_drops_up_to_the_next_key_frame_which_is_asked_for_twice_a_second():
+    steps = [
+        (0, True, 0, 0),
+        (2, False, 0, 100),
+        (3, False, 0, 599),
+        (4, False, 0, 600),
+        (5, True, 0, 610),
+        (6, False, 0, 620),
+    ]
+    told = [(True, False), (False, True), (False, False), (False, True), (True, False), (True, False)]
+    assert gate(steps) == told
+
+
+def test_a_decoder_that_is_behind_gets_nothing_until_a_key_frame_finds_it_free():
+    steps = [(0, True, 0, 0), (1, False, 8, 0), (2, False, 9, 0), (3, True, 9, 0), (4, False, 0, 0), (5, True, 0, 0)]
+    assert [admitted for admitted, _ in gate(steps)] == [True, True, False, False, False, True]
+
+
+def test_a_fault_of_the_decoder_needs_a_key_frame():
+    steps = [(0, True, 0, 0), ("fail", 0, 0, 0), (1, False, 0, 0), (2, True, 0, 0)]
+    assert [admitted for admitted, _ in gate(steps)] == [True, False, True]
+
+
+def test_the_decoder_is_named_after_the_stream():
+    sps = "00000001 67 42c01f 8c8d40" + "000001 68 ce3c80" + "000001 65 88"
+    short_start = "000001 67 64001f ac"
+    no_sps = "00000001 65 8884"
+    told = node(
+        """
+        import { codecString } from "./codec.js";
+        const [codecs, frames] = JSON.parse(process.argv[1]);
+        frames.forEach((hex, index) => console.log(codecString(codecs[index], new Uint8Array(Buffer.from(hex, "hex")))));
+        """,
+        json.dumps(
+            [
+                ["vp8", "h264", "h264", "h264", "h264"],
+                ["", *(x.replace(" ", "") for x in (sps, short_start, no_sps, "0000016742"))],
+            ]
+        ),
+    )
+    assert told.split() == ["vp8", "avc1.42C01F", "avc1.64001F", "null", "null"]
+
+
+# -- which page can have live video, and what the others are told
+
+
+@pytest.mark.parametrize(
+    ("page", "title"),
+    [
+        (("localhost", True, True), None),
+        (("127.0.0.1", True, True), None),
+        (("127.1.2.3", True, True), None),
+        (("[::1]", True, True), None),
+        (("lab.localhost", True, True), None),
+        (("hub.example", True, True), "No live video on this page"),
+        (("127.0.0.1.example", True, True), "No live video on this page"),
+        (("", True, True), "No live video on this page"),
+        (("10.0.0.7", False, False), "This page cannot decode video"),
+        (("localhost", True, False), "This browser cannot decode video"),
+    ],
+)
+def test_what_keeps_a_page_from_live_video(page, title):
+    told = node(
+        """
+        import { findObstacle } from "./host.js";
+        const [hostname, secure, webcodecs] = JSON.parse(process.argv[1]);
+        console.log(JSON.stringify(findObstacle({ hostname, secure, webcodecs })));
+        """,
+        json.dumps(page),
+    )
+    obstacle = json.loads(told)
+    assert (obstacle and obstacle["title"]) == title
+    assert obstacle is None or "pen" in obstacle["detail"], "the sentence says what to do"
