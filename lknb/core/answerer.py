@@ -30,12 +30,10 @@ class Answerer:
         peer: PeerConnection,
         send: Callable[[rtc.SessionDescription], None],
         on_offer: Callable[[SessionDescription, Mapping[str, str]], Awaitable[None]],
-        on_failed: Callable[[str], None],
     ) -> None:
         self.peer = peer
         self._send = send
         self._on_offer = on_offer
-        self._on_failed = on_failed
         self._offers: asyncio.Queue[rtc.SessionDescription] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
 
@@ -60,7 +58,7 @@ class Answerer:
                 # the session as it is goes on; without an answer the server starts anew with us
                 logger.warning("an offer of the server was refused: %s", error)
                 if self.peer.negotiation.remote is None:
-                    self._on_failed(str(error))
+                    self.peer.fail(str(error))
 
     async def _answer(self, message: rtc.SessionDescription) -> None:
         offer = parse_sdp(message.sdp)

@@ -154,7 +154,7 @@ class DualConnection:
         self._subscriber_primary = True
         self._published = False
         self.publisher = Offerer(self._publisher_peer, self._send_offer, _no_tracks)
-        self._subscriber = Answerer(self._subscriber_peer, self._send_answer, self._on_offer, settings.on_failed)
+        self._subscriber = Answerer(self._subscriber_peer, self._send_answer, self._on_offer)
 
     async def open(self) -> None:
         """Bind the sockets. Raises `TransportError`."""

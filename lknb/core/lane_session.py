@@ -61,6 +61,7 @@ class LaneSession:
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._wake = asyncio.Event()
+        self._open = True
         self._muted = False
         self._shape: tuple[str, int, int] | None = None
         self._second = clock()
@@ -74,6 +75,8 @@ class LaneSession:
             self.refresh(track)
             await self._read()
         finally:
+            # from here on the track is not followed any more, though others may still ask for it
+            self._open = False
             self._attach(None)
             for task in (writer, self._closing):
                 if task is not None:
@@ -86,7 +89,7 @@ class LaneSession:
 
         Called at a steady pace, it is also what asks for a key frame while no frame comes.
         """
-        if self.state == "ended":
+        if self.state == "ended" or not self._open:
             return
         if track is not self._track:
             self._attach(track)

@@ -123,6 +123,9 @@ class Offerer:
             except TransportError as error:
                 logger.warning("a negotiation failed: %s", error)
                 self._settle(done, error)
+                if self.peer.negotiation.remote is None:
+                    # nothing is agreed on: this connection will never come up
+                    self.peer.fail(error.message)
             else:
                 self._settle(done, None)
 

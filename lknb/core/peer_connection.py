@@ -148,13 +148,14 @@ class PeerConnection:
                 timeout_s=CONNECT_TIMEOUT_S,
             )
         except (TransportError, ConnectionError) as error:
-            self._fail(str(error))
+            self.fail(str(error))
             return
         if not self._connected.done():
             self._connected.set_result(None)
         self.wake()
 
-    def _fail(self, reason: str) -> None:
+    def fail(self, reason: str) -> None:
+        """It will never come up, or never again: tell whoever waits for it, and the owner."""
         if self._closed:
             return
         if not self._connected.done():
@@ -165,7 +166,7 @@ class PeerConnection:
     def _on_state(self, state: str) -> None:
         logger.info("a peer connection is %s", state)
         if state == "failed" and self._connected.done() and not self._closed:
-            self._fail("the network path to the server is gone")
+            self.fail("the network path to the server is gone")
 
     def _on_rtp(self, data: bytes, arrival_us: int) -> None:
         self.media.receive_rtp(data, arrival_us, time.monotonic())

@@ -196,6 +196,7 @@ class LocalParticipant(Participant):
         track._publish(entry, self._core, self._member, lambda muted: self._core.call(self._mute, entry, muted))
         self._tell_room("local_track_published", publication, track)
         self._tell("local_track_published", publication)
+        self._tell_roster_events(early)
         return publication
 
     def _mute(self, entry: TrackEntry, muted: bool) -> None:

@@ -600,6 +600,13 @@ async def test_a_track_that_is_replaced_is_followed(bench):
         bench.track = new
 
 
+async def test_a_page_that_left_is_not_attached_again_by_a_late_refresh(bench):
+    async with bench.page():
+        (session,) = bench.server._sessions
+    session.refresh(bench.track)
+    assert not bench.track.sinks
+
+
 async def test_pictures_reach_the_kernel_with_the_view_they_are_of(bench):
     async with bench.page("view-9") as page:
         await page.say({"type": "picture", "width": 4, "height": 3, "unseen": False}, png())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -110,7 +111,7 @@ async def test_simulcast_layers_are_all_sent_and_switched_by_the_server(server, 
         await wait_until(lambda: frames[-1].width == 320, 20, what=lambda: frames[-1].width)
         first = next(index for index, frame in enumerate(frames) if frame.width == 320)
         assert frames[first].keyframe
-        assert [a.timestamp < b.timestamp for a, b in zip(frames, frames[1:], strict=False)].count(False) == 0
+        assert all(before.timestamp < after.timestamp for before, after in pairwise(frames))
         assert {stats["rid"] for stats in alice.session.stats()["sent"][camera]} == {"q", "h", "f"}
 
 

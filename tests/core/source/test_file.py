@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from fractions import Fraction
 from itertools import pairwise
@@ -109,10 +108,10 @@ def test_a_file_plays_in_real_time_to_its_end_with_picture_and_sound_in_step(
     pictures, sound = playing.video.frames, playing.audio.frames
     assert {frame.codec for frame in pictures} == {codec}
     assert len(pictures) == 60
-    steps = [later.timestamp_us - earlier.timestamp_us for earlier, later in itertools.pairwise(pictures)]
+    steps = [later.timestamp_us - earlier.timestamp_us for earlier, later in pairwise(pictures)]
     assert all(abs(step - PERIOD_US) < 1500 for step in steps)
     assert 99 <= len(sound) <= 103
-    assert {later.timestamp - earlier.timestamp for earlier, later in itertools.pairwise(sound)} == {960}
+    assert {later.timestamp - earlier.timestamp for earlier, later in pairwise(sound)} == {960}
     assert abs(pictures[0].timestamp_us - sound[0].timestamp_us) < 45_000
     assert playing.video.lateness_ms[30] < 20
     assert playing.audio.lateness_ms[50] < 20
@@ -151,10 +150,10 @@ def test_a_loop_goes_on_without_a_gap(files: dict[str, str]) -> None:
         pictures = playing.video.wait(50)
         sound = playing.audio.wait(80)
     assert not playing.video.ends
-    steps = [later.timestamp_us - earlier.timestamp_us for earlier, later in itertools.pairwise(pictures)]
+    steps = [later.timestamp_us - earlier.timestamp_us for earlier, later in pairwise(pictures)]
     assert all(step > 25_000 for step in steps)
     assert max(steps) < PERIOD_US + 45_000
-    gaps = [later.timestamp - earlier.timestamp for earlier, later in itertools.pairwise(sound)]
+    gaps = [later.timestamp - earlier.timestamp for earlier, later in pairwise(sound)]
     assert min(gaps) == 960
     assert max(gaps) < 960 + 4800
     numbers = shown_numbers(pictures)

@@ -1,0 +1,37 @@
+"""The times of a caller on our clock."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lknb.rtc.capture_clock import CaptureClock
+
+
+def test_zero_is_now() -> None:
+    assert CaptureClock().place(0, 5_000_000) == 5_000_000
+
+
+def test_a_callers_clock_keeps_its_distances_whatever_the_delays() -> None:
+    clock = CaptureClock()
+    assert clock.place(77, 1_000_000) == 1_000_000
+    assert clock.place(77 + 33_333, 1_050_000) == 1_033_333
+    assert clock.place(77 + 66_666, 1_060_000) == 1_066_666
+
+
+def test_a_clock_that_jumps_is_placed_anew() -> None:
+    clock = CaptureClock()
+    clock.place(1_000, 1_000_000)
+    assert clock.place(900_000_000, 2_000_000) == 2_000_000
+    assert clock.place(900_033_333, 2_040_000) == 2_033_333
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**12), st.integers(0, 10**6))))
+def test_times_always_grow(captures: list[tuple[int, int]]) -> None:
+    clock = CaptureClock()
+    now_us = last = 0
+    for timestamp_us, step_us in captures:
+        now_us += step_us
+        placed = clock.place(timestamp_us, now_us)
+        assert placed > last
+        last = placed
