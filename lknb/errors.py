@@ -1,20 +1,20 @@
 """Every error lknb raises, in one tree.
 
-    LknbError
-    ├── WireError (ValueError)           bytes or text from a peer that do not follow their format
-    ├── ConnectError                     a room could not be joined; `.kind` says why, the text what to do
-    ├── DisconnectedError                the room, or the process behind it, is gone
-    ├── CoreError                        the room core process could not start, or died
-    ├── DevServerError                   the embedded server could not start, or died
-    ├── PublishTrackError                a track was not published; `.message`
-    ├── UnpublishTrackError              a track was not unpublished; `.message`
-    ├── PublishDataError                 a data packet was not sent; `.message`
-    ├── RequestError                     the server refused a change of our own name, metadata or attributes; `.reason`
-    ├── TrackError                       a frame, a snapshot or a subscription could not be had
-    ├── FrameError (ValueError)          an array or a frame of the wrong shape, dtype, size or format
-    ├── MediaError                       a media file or device could not be read, or a codec failed
-    ├── LimitExceeded (ValueError)       an argument is larger than LiveKit allows
-    └── DependencyError (ImportError)    an installed package lacks something lknb leans on
+LknbError
+├── WireError (ValueError)           bytes or text from a peer that do not follow their format
+├── ConnectError                     a room could not be joined; `.kind` says why, the text what to do
+├── DisconnectedError                the room, or the process behind it, is gone
+├── CoreError                        the room core process could not start, or died
+├── DevServerError                   the embedded server could not start, or died
+├── PublishTrackError                a track was not published; `.message`
+├── UnpublishTrackError              a track was not unpublished; `.message`
+├── PublishDataError                 a data packet was not sent; `.message`
+├── RequestError                     the server refused a change of our own name, metadata or attributes; `.reason`
+├── TrackError                       a frame, a snapshot or a subscription could not be had
+├── FrameError (ValueError)          an array or a frame of the wrong shape, dtype, size or format
+├── MediaError                       a media file or device could not be read, or a codec failed
+├── LimitExceeded (ValueError)       an argument is larger than LiveKit allows
+└── DependencyError (ImportError)    an installed package lacks something lknb leans on
 """
 
 from __future__ import annotations

@@ -37,6 +37,8 @@ class LayerEncoder:
     ) -> None:
         top = layers[-1]
         self.codec = codec
+        self.left_out = False
+        """Whether a layer that is watched did not get the last picture, because it came too soon or cost too much."""
         self._lock = threading.Lock()
         self._layers = [
             _LayerState(codec, layer, layer.width / top.width, layer.height / top.height, screencast)
@@ -84,6 +86,7 @@ class LayerEncoder:
         """
         with self._lock:
             due = [(state, state.take_turn(timestamp_us)) for state in self._layers]
+            self.left_out = any(turn is None and state.wanted for state, turn in due)
         frames: list[EncodedFrame] = []
         lowest = next((index for index, (_, turn) in enumerate(due) if turn is not None), len(due))
         source, picture = picture, convert(picture, "i420")
@@ -94,8 +97,9 @@ class LayerEncoder:
             frame = state.encoder.encode(picture, timestamp_us, keyframe)
             if frame is not None:
                 frames.append(frame)
-            elif keyframe:
-                state.keyframe_due = True
+                continue
+            self.left_out = True
+            state.keyframe_due |= keyframe
         frames.reverse()
         return frames
 
@@ -123,9 +127,13 @@ class _LayerState:
         self._period_us = _US_PER_S / layer.max_fps
         self._due_us: float | None = None
 
+    @property
+    def wanted(self) -> bool:
+        return self.watched and self.affordable
+
     def take_turn(self, timestamp_us: int) -> bool | None:
         """None to leave this picture out, else whether it is to be a key frame."""
-        if not (self.watched and self.affordable):
+        if not self.wanted:
             self.keyframe_due = True
             return None
         if self._due_us is None:

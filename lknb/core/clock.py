@@ -11,6 +11,9 @@ from lknb.wire.rtcp import SenderReport
 NTP_EPOCH_S = 2_208_988_800
 """1970 in seconds since 1900 (RFC 3550 section 4)."""
 
+CLOCK_HZ = {"vp8": 90_000, "h264": 90_000, "opus": 48_000}
+"""RTP clock of each codec."""
+
 _SAME_AXIS_US = 1_000_000
 _MAX_DRIFT_US = 500_000
 

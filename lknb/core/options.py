@@ -55,7 +55,7 @@ class ConnectOptions:
 
     def join_parameters(self) -> JoinParameters:
         """The join they stand for, without an offer."""
-        numbers = dict(models.ClientInfo.Capability.items())
+        known = frozenset(models.ClientInfo.Capability.keys())
         return JoinParameters(
             client_info=models.ClientInfo(
                 sdk=models.ClientInfo.SDK.PYTHON,
@@ -64,7 +64,7 @@ class ConnectOptions:
                 os=sys.platform,
                 os_version=platform.release(),
                 client_protocol=self.client_protocol,
-                capabilities=[numbers[name] for name in self.capabilities if name in numbers],
+                capabilities=[name for name in self.capabilities if name in known],
             ),
             auto_subscribe=self.auto_subscribe,
             adaptive_stream=self.adaptive_stream,

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from lknb.core.clock import ParticipantClock, TrackClock
-from lknb.core.rtp_sender import CLOCK_HZ
+from lknb.core.clock import CLOCK_HZ, ParticipantClock, TrackClock
 from lknb.logic.jitter_video import VideoJitterBuffer
 from lknb.logic.nack import NackGenerator
 from lknb.logic.reorder import AudioReorderBuffer

@@ -1,181 +1,21 @@
 """Encoded frames of one published track -> RTP, and what receivers say about it.
 
-A track is one stream, or one for each simulcast layer, all on the same m-line: `StreamSender` is one SSRC, `RtpSender` the
-track. Nothing here touches a socket: packets leave through the callables given.
+A track is one stream, or one for each simulcast layer, all on the same m-line.
 """
 
 from __future__ import annotations
 
-import secrets
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from lknb import limits
-from lknb.core.clock import CaptureClock, SourceClock, ntp_time
-from lknb.errors import WireError
-from lknb.logic.history import PacketHistory
-from lknb.logic.report import round_trip_s
-from lknb.logic.throttle import Throttle
+from lknb.core.clock import CaptureClock
+from lknb.core.stream_sender import StreamSender
 from lknb.wire import extension, rtcp
 from lknb.wire.frame import EncodedFrame
-from lknb.wire.h264 import packetize_h264
-from lknb.wire.rtp import build_rtp, pack_extensions
-from lknb.wire.vp8 import PICTURE_ID_MODULO, packetize_vp8
+from lknb.wire.rtp import pack_extensions
 
-CLOCK_HZ = {"vp8": 90_000, "h264": 90_000, "opus": 48_000}
-BURST_PACKETS = 40
-"""What leaves in one turn of the loop; the rest of a key frame follows in the next."""
-
-_QUEUE_PACKETS = 2_000
-_HISTORY_PACKETS = {"video": 500, "audio": 200}
-_KEYFRAME_INTERVAL_S = 0.3
-_REPORT_INTERVAL_S = 2.0
-_FIRST_REPORT_S = 0.2
 _VOICE_LEVEL = 60
-
-
-class StreamSender:
-    """One SSRC. `send(packet)` is the transport; `defer(callback)` runs a callback in a later turn of the loop."""
-
-    def __init__(
-        self,
-        codec: str,
-        rid: str,
-        capture_clock: CaptureClock,
-        send: Callable[[bytes], None],
-        defer: Callable[[Callable[[], None]], None],
-        request_keyframe: Callable[[str], None],
-    ) -> None:
-        self.codec = codec
-        self.rid = rid
-        self.ssrc = secrets.randbelow(0xFFFFFFFE) + 1
-        self.enabled = True
-        self.frames = self.packets = self.octets = self.retransmitted = self.keyframe_requests = 0
-        self.rtt_s = 0.0
-        self.fraction_lost = 0.0
-        self.packets_lost = 0
-        self._clock_hz = CLOCK_HZ[codec]
-        self._clock = SourceClock(capture_clock)
-        self._send = send
-        self._defer = defer
-        self._request_keyframe = request_keyframe
-        self._throttle = Throttle(_KEYFRAME_INTERVAL_S)
-        self._history = PacketHistory(_HISTORY_PACKETS["audio" if codec == "opus" else "video"])
-        self._sequence = secrets.randbelow(0x8000)
-        self._picture_id = secrets.randbelow(PICTURE_ID_MODULO)
-        self._timestamp_offset = secrets.randbits(32)
-        self._last: tuple[int, int] | None = None
-        self._queue: deque[tuple[int, bytes]] = deque()
-        self._draining = False
-        self._broken = codec != "opus"
-        self._report_due = 0.0
-
-    def send_frame(
-        self,
-        frame: EncodedFrame,
-        payload_type: int,
-        extensions: Callable[[EncodedFrame], bytes],
-        wall_us: int,
-        now: float,
-    ) -> None:
-        """Packetise and send one frame, in bursts; what is not a frame of this codec is dropped.
-
-        A stream begins with a key frame, and again after frames were dropped: until it comes nothing would decode.
-        """
-        if self._broken and not frame.keyframe:
-            self.ask_keyframe(now)
-            return
-        payloads = self._packetize(frame)
-        self._broken = not payloads or len(self._queue) + len(payloads) > _QUEUE_PACKETS
-        if self._broken:
-            self.ask_keyframe(now)
-            return
-        if self._last is None:
-            self._report_due = now + _FIRST_REPORT_S
-        timestamp = (frame.timestamp + self._timestamp_offset) & 0xFFFFFFFF
-        self._last = (timestamp, self._clock.wall_us(frame.timestamp_us, wall_us))
-        self.frames += 1
-        last = len(payloads) - 1
-        for index, payload in enumerate(payloads):
-            packet = build_rtp(
-                payload_type=payload_type,
-                marker=index == last and self.codec != "opus",
-                sequence_number=self._sequence,
-                timestamp=timestamp,
-                ssrc=self.ssrc,
-                payload=payload,
-                extensions=extensions(frame),
-            )
-            self._queue.append((self._sequence, packet))
-            self._sequence = (self._sequence + 1) & 0xFFFF
-            self.octets += len(payload)
-        if not self._draining:
-            self._drain()
-
-    def clear(self) -> None:
-        """Drop what waits to be sent; the next frame sent will be a key frame."""
-        self._queue.clear()
-        self._broken = self.codec != "opus"
-
-    def ask_keyframe(self, now: float) -> None:
-        """Ask the source for a key frame of this layer, a few times a second at most."""
-        if self.codec != "opus" and self._throttle.allow(now):
-            self._request_keyframe(self.rid)
-
-    def retransmit(self, lost: Iterable[int], now: float) -> None:
-        """Answer a NACK from the history (RFC 4585 section 6.2.1)."""
-        for sequence_number in lost:
-            packet = self._history.take(sequence_number, now, self.rtt_s)
-            if packet is not None:
-                self.retransmitted += 1
-                self._send(packet)
-
-    def note_report(self, block: rtcp.ReportBlock, wall_us: int) -> None:
-        """What a receiver reports of this stream."""
-        self.fraction_lost = block.fraction_lost / 256
-        self.packets_lost = block.packets_lost
-        rtt_s = round_trip_s(block, ntp_time(wall_us))
-        if rtt_s is not None:
-            self.rtt_s = rtt_s
-
-    def sender_report(self, wall_us: int, now: float) -> rtcp.SenderReport | None:
-        """The report that is due (RFC 3550 section 6.4.1); its clock is that of capture, not of sending."""
-        if self._last is None or now < self._report_due:
-            return None
-        self._report_due = now + _REPORT_INTERVAL_S
-        timestamp, captured_us = self._last
-        elapsed = (wall_us - captured_us) * self._clock_hz // 1_000_000
-        return rtcp.SenderReport(
-            self.ssrc,
-            ntp_time(wall_us),
-            (timestamp + elapsed) & 0xFFFFFFFF,
-            self.packets & 0xFFFFFFFF,
-            self.octets & 0xFFFFFFFF,
-        )
-
-    def _packetize(self, frame: EncodedFrame) -> Sequence[bytes]:
-        limit = limits.OPUS_PACKET_BYTES if self.codec == "opus" else limits.FRAME_BYTES
-        if not frame.data or len(frame.data) > limit or frame.codec != self.codec:
-            return ()
-        try:
-            if self.codec == "vp8":
-                self._picture_id = (self._picture_id + 1) % PICTURE_ID_MODULO
-                return packetize_vp8(frame.data, self._picture_id)
-            return packetize_h264(frame.data) if self.codec == "h264" else (frame.data,)
-        except WireError:
-            return ()
-
-    def _drain(self) -> None:
-        self._draining = False
-        for _ in range(min(BURST_PACKETS, len(self._queue))):
-            sequence_number, packet = self._queue.popleft()
-            self._history.put(sequence_number, packet)
-            self.packets += 1
-            self._send(packet)
-        if self._queue:
-            self._draining = True
-            self._defer(self._drain)
+"""Louder than this (-dBov) is marked as voice."""
 
 
 class RtpSender:

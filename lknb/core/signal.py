@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 _CLOSE_TIMEOUT_S = 1.0
+_EARLY_RESPONSES = 100
 
 
 class SignalSocket:
@@ -31,9 +32,14 @@ class SignalSocket:
     """
 
     def __init__(
-        self, http: aiohttp.ClientSession, socket: aiohttp.ClientWebSocketResponse, first: rtc.SignalResponse
+        self,
+        http: aiohttp.ClientSession,
+        socket: aiohttp.ClientWebSocketResponse,
+        first: rtc.SignalResponse,
+        early: list[rtc.SignalResponse],
     ) -> None:
         self.first = first
+        self._early = early
         self.rtt_ms = 0
         """Of the last ping."""
         self._http = http
@@ -65,7 +71,7 @@ class SignalSocket:
                 raise status_error(error.status, body, address, token, time.time()) from None
             try:
                 async with asyncio.timeout(timeout_s):
-                    first = await _first_response(socket, address)
+                    first, early = await _first_response(socket, address)
             except BaseException:
                 await socket.close()
                 raise
@@ -78,7 +84,7 @@ class SignalSocket:
         except BaseException:
             await http.close()
             raise
-        return cls(http, socket, first)
+        return cls(http, socket, first, early)
 
     def start(
         self,
@@ -95,6 +101,9 @@ class SignalSocket:
         self._on_response = on_response
         self._on_close = on_close
         self._heard_at = time.monotonic()
+        for response in self._early:
+            self._deliver(response)
+        self._early.clear()
         jobs = [self._read(), self._write()]
         if ping_interval_s > 0:
             jobs.append(self._ping(ping_interval_s, ping_timeout_s))
@@ -132,11 +141,14 @@ class SignalSocket:
             if response.WhichOneof("message") == "pong_resp":
                 self.rtt_ms = max(0, int(time.time() * 1000) - response.pong_resp.last_ping_timestamp)
                 continue
-            try:
-                self._on_response(response)
-            except Exception:
-                logger.exception("the response %r of the server failed", response.WhichOneof("message"))
+            self._deliver(response)
         self._lose(f"the server closed the signal connection (code {self._socket.close_code})")
+
+    def _deliver(self, response: rtc.SignalResponse) -> None:
+        try:
+            self._on_response(response)
+        except Exception:
+            logger.exception("the response %r of the server failed", response.WhichOneof("message"))
 
     async def _write(self) -> None:
         while (request := await self._outbox.get()) is not None:
@@ -177,14 +189,22 @@ async def _refusal_body(http: aiohttp.ClientSession, url: str, query: Mapping[st
         return ""
 
 
-async def _first_response(socket: aiohttp.ClientWebSocketResponse, address: ServerAddress) -> rtc.SignalResponse:
+async def _first_response(
+    socket: aiohttp.ClientWebSocketResponse, address: ServerAddress
+) -> tuple[rtc.SignalResponse, list[rtc.SignalResponse]]:
+    """The answer to the join, and what a server said before it."""
+    early: list[rtc.SignalResponse] = []
     async for message in socket:
         response = _parse(message)
-        kind = response.WhichOneof("message") if response is not None else None
-        if response is not None and kind in ("join", "reconnect"):
-            return response
-        if response is not None and kind == "leave":
+        if response is None:
+            continue
+        kind = response.WhichOneof("message")
+        if kind in ("join", "reconnect"):
+            return response, early
+        if kind == "leave":
             raise leave_error(response.leave.reason, address)
+        if len(early) < _EARLY_RESPONSES:
+            early.append(response)
     raise ConnectError(f"{address} closed the connection before the room was joined", "unavailable")
 
 

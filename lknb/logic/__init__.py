@@ -17,6 +17,8 @@
     negotiation.py    offers and answers of one bundled peer connection
     munger.py         renumbering of forwarded packets
     layer.py          which simulcast layers are alive, and which one somebody gets
+    temporal.py       temporal layers of a VP8 stream, and where one may change
+    quality.py        connection quality of one track
     roster.py         participants and tracks of a room, as told by the server; member.py, roster_event.py
     room_state.py     the life of a connection to a room
     track_setting.py  what a subscriber wants of a track

@@ -288,6 +288,7 @@ class Room(RoomInfo):
 
     def _tell(self, event: Any, *args: Any) -> None:
         super()._tell(event, *args)
+        self._look()
 
     def _look(self) -> None:
         for arrived, condition in list(self._conditions.items()):

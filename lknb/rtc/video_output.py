@@ -46,9 +46,10 @@ class VideoOutput:
         elif header.get("action") == "bitrate":
             self._encoder.set_bitrate(int(header["bitrate_bps"]))
 
-    def send(self, picture: av.VideoFrame, timestamp_us: int) -> None:
+    def send(self, picture: av.VideoFrame, timestamp_us: int) -> bool:
+        """Encode a picture and send what comes of it. False when not all of it was sent: it should come again."""
         if not self._active:
-            return
+            return True
         for frame in self._encoder.encode(picture, timestamp_us):
             until_us = self._paused_until_us.get(frame.rid)
             if until_us is not None:
@@ -61,3 +62,4 @@ class VideoOutput:
             header = {"op": "frame", "source": self._handle, **frame_header(frame)}
             if not self.client.post(header, [frame.data]):
                 self._paused_until_us[frame.rid] = now_us() + _LINK_FULL_PAUSE_US
+        return not (self._encoder.left_out or self._paused_until_us)

@@ -33,7 +33,8 @@ logger = logging.getLogger(__name__)
 
 _US_PER_S = 1_000_000
 
-# A key frame that is asked for waits this long for a new picture before the last one is sent again.
+# When a key frame is asked for, or the last picture was not sent in all layers, a new one is waited for so long; then
+# the last one is sent again. So a picture that nothing follows reaches everybody.
 _REPEAT_AFTER_US = 100_000
 
 
@@ -166,18 +167,22 @@ class VideoSource:
             output.control(header)
         elif event == "keyframe_request":
             output.request_keyframe(str(header.get("rid", "")))
-            with self._changed:
-                if self._repeat_at_us is None:
-                    self._repeat_at_us = now_us() + _REPEAT_AFTER_US
-                    self._changed.notify_all()
+            self._repeat_soon()
+
+    def _repeat_soon(self) -> None:
+        with self._changed:
+            if self._repeat_at_us is None:
+                self._repeat_at_us = now_us() + _REPEAT_AFTER_US
+                self._changed.notify_all()
 
     def _run(self) -> None:
         while (capture := self._next_capture()) is not None:
             try:
                 picture = pixel.rotate(capture.picture, capture.degrees)
                 self._last = _Capture(picture, capture.timestamp_us, 0)
-                for output in list(self._outputs.values()):
-                    output.send(picture, capture.timestamp_us)
+                sent = [output.send(picture, capture.timestamp_us) for output in list(self._outputs.values())]
+                if not all(sent):
+                    self._repeat_soon()
             except (FrameError, MediaError) as error:
                 logger.warning("a picture was not sent: %s", error)
 

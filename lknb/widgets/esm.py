@@ -1,13 +1,17 @@
-"""The page's code: plain ES modules in js/, joined into one module as text.
+"""The page's code: plain ES modules in js/, joined as text.
 
 anywidget runs one module from a string, where nothing can be imported by a relative path; and a widget whose `_esm` is a
-`Path` is never collected. So the modules are put one after the other, without their imports and exports, and what runs
-in the Worker is handed to the page as a string. That works because no two modules declare the same name, which the tests
+`Path` is never collected. So modules are put one after the other, without their imports and exports, and what runs in
+the Worker is handed to the page as a string. That works because no two of them declare the same name, which the tests
 check, and needs no Node to build or install.
+
+A browser keeps every module it ever loaded. Therefore `_esm`, loaded for each widget, is a small loader, and the code
+travels beside it, in a trait the browser can forget.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from functools import cache
@@ -15,25 +19,36 @@ from importlib.resources import files
 
 PAGE_MODULES = ("host", "face", "tile", "session", "video")
 WORKER_MODULES = ("message", "codec", "gate", "painter", "player", "worker")
+LOADER_MODULES = ("loader",)
 
 _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default\b)", re.MULTILINE)
 # The text goes to the page with every widget, and into notebooks that are saved with their widgets.
 _COMMENT = re.compile(r"^[ \t]*(?://[^\n]*|/\*(?:(?!\*/).)*\*/)\n", re.MULTILINE | re.DOTALL)
-_BLANK = re.compile(r"^[ \t]*\n", re.MULTILINE)
+_BLANK = re.compile(r"^[ \t]*\n|^[ \t]+", re.MULTILINE)
+
+
+@cache
+def video_code() -> str:
+    """The module of `VideoView` proper: its default export makes what anywidget calls a widget. ASCII."""
+    return _insert(WORKER_SOURCE=_join(WORKER_MODULES)) + _join(PAGE_MODULES)
 
 
 @cache
 def video_esm() -> str:
-    """The module of `VideoView`: default export with `initialize` and `render`."""
-    worker = f"const WORKER_SOURCE = {json.dumps(_join(WORKER_MODULES))};\n"
-    return worker + _join(PAGE_MODULES)
+    """The loader of `video_code()`, which it expects in the trait `_code`."""
+    identity = hashlib.sha256(video_code().encode()).hexdigest()[:16]
+    return _insert(CODE_ID=identity) + _join(LOADER_MODULES)
 
 
 @cache
 def video_css() -> str:
     """The style of `VideoView`, in the theme's colours."""
     return _BLANK.sub("", _COMMENT.sub("", _read("video.css")))
+
+
+def _insert(**values: str) -> str:
+    return "".join(f"const {name} = {json.dumps(value)};\n" for name, value in values.items())
 
 
 def _join(names: tuple[str, ...]) -> str:
@@ -43,7 +58,8 @@ def _join(names: tuple[str, ...]) -> str:
 def _strip(source: str) -> str:
     for pattern in (_IMPORT, _EXPORT, _COMMENT, _BLANK):
         source = pattern.sub("", source)
-    return source
+    # a text of one byte a character takes half the memory in a browser; beyond ASCII there are words in strings only
+    return source.encode("ascii", "backslashreplace").decode("ascii")
 
 
 def _read(name: str) -> str:

@@ -18,7 +18,7 @@ from ipywidgets import Layout
 from lknb.core.client import CoreClient
 from lknb.errors import DisconnectedError, LknbError, TrackError
 from lknb.widgets import comm
-from lknb.widgets.esm import video_css, video_esm
+from lknb.widgets.esm import video_code, video_css, video_esm
 from lknb.widgets.label import visible_label
 from lknb.widgets.picture import SavedPicture
 
@@ -67,6 +67,7 @@ class VideoView(anywidget.AnyWidget):
 
     _esm = video_esm()
     _css = video_css()
+    _code = traitlets.Unicode(video_code(), read_only=True).tag(sync=True)
 
     track_sid = traitlets.Unicode(read_only=True, help="Sid of the track, TR_...").tag(sync=True)
     name = traitlets.Unicode(help="The label on the picture; none when empty.").tag(sync=True)

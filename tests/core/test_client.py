@@ -150,7 +150,8 @@ def test_requests_work_from_several_loops_at_once(link):
     results: list[Any] = []
     with answering(core, *({"n": n} for n in range(8))):
         threads = [
-            threading.Thread(target=lambda: results.append(asyncio.run(client.request({"op": "stats"})))) for _ in range(8)
+            threading.Thread(target=lambda: results.append(asyncio.run(client.request({"op": "stats"}))))
+            for _ in range(8)
         ]
         for thread in threads:
             thread.start()

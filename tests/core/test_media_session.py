@@ -158,7 +158,6 @@ def test_receiver_reports_come_soon_and_then_every_second():
     assert receiver.ticks > 100
 
 
-
 def test_sender_reports_reach_the_receiver_of_their_ssrc_and_a_bye_ends_nothing():
     wire, receiver = Wire(), FakeReceiver()
     wire.media.bind("1", [11], receiver, 0.0)

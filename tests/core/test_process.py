@@ -124,7 +124,11 @@ HELD_SOCKET = """
 @pytest.mark.parametrize("held", [False, True], ids=["socket closed", "socket held by a child"])
 @pytest.mark.parametrize("thread", ["main", "other"])
 def test_a_killed_kernel_takes_its_core_with_it(thread, held):
-    parts = [OTHER_THREAD if thread == "other" else "", HELD_SOCKET if held else "", 'print("ready", flush=True)\ntime.sleep(60)']
+    parts = [
+        OTHER_THREAD if thread == "other" else "",
+        HELD_SOCKET if held else "",
+        'print("ready", flush=True)\ntime.sleep(60)',
+    ]
     kernel = Kernel("\n".join(textwrap.dedent(part) for part in parts))
     if thread == "other":
         kernel.core = psutil.Process(int(kernel.line()))

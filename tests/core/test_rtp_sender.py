@@ -3,7 +3,8 @@ import itertools
 import pytest
 
 from lknb.core.clock import CaptureClock, ntp_time
-from lknb.core.rtp_sender import BURST_PACKETS, RtpSender
+from lknb.core.rtp_sender import RtpSender
+from lknb.core.stream_sender import BURST_PACKETS
 from lknb.wire import extension, rtcp
 from lknb.wire.frame import EncodedFrame
 from lknb.wire.h264 import depacketize_h264

@@ -79,6 +79,8 @@ class Layer:
     frames_sent: int
     bytes_sent: int
     active: bool
+    limited_by: str
+    """Why it is smaller than asked for: "none", "cpu", "bandwidth", "other"."""
     codec: str
 
 

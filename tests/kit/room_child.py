@@ -278,6 +278,15 @@ class RoomChild:
     async def do_audio(self, track_sid: str) -> dict[str, Any] | None:
         return await self._report(track_sid, AudioReader)
 
+    async def do_inbound_audio(self, track_sid: str) -> dict[str, float]:
+        """What libwebrtc counted of an audio track it receives: packets, and seconds of sound it made up itself."""
+        for stat in await self._remote(track_sid).track.get_stats():
+            if stat.WhichOneof("stats") == "inbound_rtp":
+                inbound = stat.inbound_rtp
+                concealed_s = inbound.inbound.concealed_samples / SAMPLE_RATE_HZ
+                return {"packets": inbound.received.packets_received, "concealed_s": concealed_s}
+        return {"packets": 0, "concealed_s": 0.0}
+
     async def _report(self, track_sid: str, kind: type[VideoReader] | type[AudioReader]) -> dict[str, Any] | None:
         reader = self.readers.get(track_sid)
         return await reader.report() if isinstance(reader, kind) else None

@@ -13,6 +13,15 @@ from tests.logic.media import Path, VideoSource
 from tests.logic.test_jitter_video import CODECS, add, feed
 
 
+def test_a_key_frame_may_arrive_in_any_order_from_the_start() -> None:
+    for codec in CODECS:
+        source = VideoSource(codec)
+        buffer = VideoJitterBuffer(codec)
+        packets = source.picture()
+        assert feed(buffer, packets[::-1], 0.0) == source.frames
+        assert not buffer.keyframe_needed
+
+
 def test_a_hole_after_a_pause_of_a_slow_stream_is_waited_for() -> None:
     source = VideoSource()
     buffer = VideoJitterBuffer("vp8")

@@ -6,8 +6,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from tests.rtc.fake_core import FakeCore
-
 from lknb.codec.audio_encoder import FRAME_SAMPLES, AudioEncoder, Samples
 from lknb.codec.clock import now_us
 from lknb.codec.video_encoder import VideoEncoder
@@ -17,12 +15,13 @@ from lknb.errors import DisconnectedError
 from lknb.rtc.enumeration import TrackKind
 from lknb.rtc.event_emitter import EventEmitter
 from lknb.wire.frame import EncodedFrame
+from tests.rtc.scripted_core import ScriptedCore
 
 
 class FakeTrack(EventEmitter[str]):
     """What `RemoteVideoTrack` and `RemoteAudioTrack` are to whoever reads them."""
 
-    def __init__(self, core: FakeCore, kind: TrackKind = TrackKind.KIND_VIDEO, sid: str = "TR_1") -> None:
+    def __init__(self, core: ScriptedCore, kind: TrackKind = TrackKind.KIND_VIDEO, sid: str = "TR_1") -> None:
         super().__init__()
         self.core = core
         self.kind = kind

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import logging
+import weakref
 from typing import Any
 
 import pytest
@@ -110,6 +112,28 @@ async def test_async_handlers_start_in_order_and_hold_up_nobody() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert said[-1] == "went"
+
+
+async def test_an_async_handler_is_kept_until_it_is_done() -> None:
+    emitter, said = EventEmitter[str](), []
+    halted: weakref.WeakSet[asyncio.Future[None]] = weakref.WeakSet()
+
+    @emitter.on("hi")
+    async def handler() -> None:
+        future = asyncio.get_running_loop().create_future()
+        halted.add(future)
+        await future
+        said.append(1)
+
+    emitter.emit("hi")
+    await asyncio.sleep(0)
+    gc.collect()
+    for future in list(halted):
+        future.set_result(None)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert said == [1]
+    assert emitter._handler_tasks == set()
 
 
 async def test_the_error_of_an_async_handler_is_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -237,6 +237,16 @@ class TestLeaving:
         assert not room.isconnected()
         assert room.local_participant.disconnect_reason == DisconnectReason.CLIENT_INITIATED
 
+    async def test_leaving_twice_at_once_is_leaving_for_both(self, core: ScriptedCore, room: Room) -> None:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        core.respond["disconnect"] = lambda header, buffers: answer
+        first, second = asyncio.ensure_future(room.disconnect()), asyncio.ensure_future(room.disconnect())
+        await turn()
+        assert not second.done()
+        answer.set_result(({}, []))
+        await asyncio.gather(first, second)
+        assert not room.isconnected()
+
     async def test_the_server_sends_us_away(self, core: ScriptedCore, room: Room, ear: Ear) -> None:
         core.tell("disconnected", reason=DisconnectReason.ROOM_DELETED, message="deleted")
         assert (await ear.listen())[-1] == ("disconnected", DisconnectReason.ROOM_DELETED)
@@ -411,6 +421,9 @@ class TestEvents:
         assert (track.sid, track.name, track.room_handle, track.client) == ("TR_v", "cam", 1, core)
         assert (track.width, track.height, track.participant_name) == (1280, 720, "Bob")
         assert publication.subscribed
+        core.tell("track_subscribed", track_sid="TR_v", participant_sid="PA_bob", mid="0", codec="vp8")
+        assert await ear.listen() == []
+        assert publication.track is track
         core.tell("track_unsubscribed", track_sid="TR_v")
         heard = await ear.listen()
         assert heard[0] == ("track_unsubscribed", track, publication, bob)
@@ -442,12 +455,17 @@ class TestEvents:
         assert track is not None
         ended = []
         track.on("ended", lambda: ended.append(1))
+        publication = room.remote_participants["bob"].track_publications["TR_v"]
+        waiting = asyncio.ensure_future(publication.wait_for("muted"))
+        await turn()
         core.update(person("bob", audio("TR_a"), name="Bob", version=2))
         core.tell("track_unsubscribed", track_sid="TR_v")
         assert [event[0] for event in await ear.listen()] == [
             "track_unsubscribed", "track_subscription_status_changed", "track_unpublished",
         ]  # fmt: skip
         assert ended == [1]
+        with pytest.raises(DisconnectedError, match="unpublished"):
+            await waiting
 
     async def test_muting_is_told_to_room_participant_publication_and_track(
         self, core: ScriptedCore, room: Room, ear: Ear

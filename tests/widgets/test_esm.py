@@ -27,7 +27,7 @@ def node(source: str, *arguments: str, stdin: str = "") -> str:
 
 
 def test_every_module_goes_to_the_page_or_the_worker_once():
-    parts = [*esm.PAGE_MODULES, *esm.WORKER_MODULES, "worker_source"]
+    parts = [*esm.PAGE_MODULES, *esm.WORKER_MODULES, *esm.LOADER_MODULES, "inserted"]
     assert sorted(parts) == [path.stem for path in MODULES]
 
 
@@ -35,31 +35,61 @@ def test_every_module_goes_to_the_page_or_the_worker_once():
 def test_modules_that_are_joined_declare_different_names_and_come_after_what_they_use(names):
     declared = [name for module in names for name in TOP_LEVEL.findall((JS / f"{module}.js").read_text())]
     assert len(declared) == len(set(declared))
-    done = {"worker_source"}
+    done = {"inserted"}
     for module in names:
         used = re.findall(r'^import .* from "\./(\w+)\.js"', (JS / f"{module}.js").read_text(), re.MULTILINE)
         assert set(used) <= done, f"{module} stands before what it imports"
         done.add(module)
 
 
-def test_the_joined_text_is_one_module_with_a_default_export():
-    text = esm.video_esm()
+@pytest.mark.parametrize("text", [esm.video_esm(), esm.video_code()], ids=["loader", "code"])
+def test_a_joined_text_is_one_module_with_a_default_export(text):
     assert len(re.findall(r"^export", text, re.MULTILINE)) == 1
     assert not re.search(r"^import", text, re.MULTILINE)
-    assert len(text) < 40_000, "it is sent with every widget"
+    assert text.isascii()
+    assert "\\U" not in text, "JavaScript has no such escape"
     # everything but the entry of the Worker is free of side effects, so it loads anywhere
-    told = node("const m = await import('data:text/javascript,' + encodeURIComponent(process.argv[1])); const w = m.default();"
-                "console.log(typeof w.initialize, typeof w.render)", text)  # fmt: skip
+    told = node(
+        "const url = 'data:text/javascript,' + encodeURIComponent(process.argv[1]);"
+        "const widget = (await import(url)).default(); console.log(typeof widget.initialize, typeof widget.render)",
+        text,
+    )
     assert told.split() == ["function", "function"]
 
 
+def test_the_texts_are_small():
+    assert len(esm.video_esm()) < 1_000, "browsers keep it for every widget there ever was"
+    assert len(esm.video_code()) < 30_000, "it is sent with every widget"
+
+
+def test_the_code_is_loaded_once_for_all_widgets_and_again_after_a_failure():
+    told = node(
+        """
+        let urls = 0;
+        URL.createObjectURL = (blob) => { urls += 1; return "data:text/javascript," + encodeURIComponent(blob.text); };
+        globalThis.Blob = class { constructor([text]) { this.text = text; } };
+        const url = (n) => "data:text/javascript," + encodeURIComponent(process.argv[1] + "//" + n);
+        const good = "export default () => ({ initialize: ({ name }) => name, render: ({ name }) => name + '!' })";
+        const make = async (n) => (await import(url(n))).default();
+        const model = (code) => ({ get: () => code });
+        const [a, b, c] = [await make(1), await make(2), await make(3)];
+        await a.initialize({ model: model("this is no module") }).catch((error) => console.log(error.name));
+        console.log(await a.initialize({ model: model(good), name: "a" }), a.render({ name: "a" }));
+        console.log(await b.initialize({ model: model(good), name: "b" }), await c.initialize({ model: model(good), name: "c" }));
+        console.log(urls);
+        """,
+        esm.video_esm(),
+    )
+    assert told.split() == ["SyntaxError", "a", "a!", "b", "c", "2"]
+
+
 def test_the_workers_text_is_a_classic_script():
-    worker = json.loads(re.match(r"const WORKER_SOURCE = (.*);\n", esm.video_esm())[1])
+    worker = json.loads(re.match(r"const WORKER_SOURCE = (.*);\n", esm.video_code())[1])
     node("import vm from 'node:vm'; new vm.Script(process.argv[1])", worker)
 
 
 def test_comments_stay_home():
-    assert "//" not in re.sub(r"ws://|http://", "", esm.video_esm())
+    assert "//" not in re.sub(r"ws://|http://", "", esm.video_esm() + esm.video_code())
     assert "/*" not in esm.video_css()
 
 

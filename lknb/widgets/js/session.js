@@ -1,7 +1,7 @@
 // One widget in one page: it asks the kernel for a ticket, has a Worker play the lane, and knows what to say meanwhile.
 
 import { findObstacle, unreachable } from "./host.js";
-import { WORKER_SOURCE } from "./worker_source.js";
+import { WORKER_SOURCE } from "./inserted.js";
 
 /** The kernel may be busy, and an old one answers only when its cell has ended. */
 const BUSY_AFTER_MS = 2_500;
@@ -23,6 +23,8 @@ export class Session {
     this.client = crypto.randomUUID();
     /** @type {Set<Tile>} */
     this.tiles = new Set();
+    /** Views that the notebook has left and not removed yet. @type {Set<Tile>} */
+    this.left = new Set();
     /** @type {TileState} */
     this.state = "connecting";
     this.title = "";
@@ -58,7 +60,8 @@ export class Session {
 
   /** @param {Tile} tile */
   detach(tile) {
-    this.tiles.delete(tile);
+    this.left.delete(tile);
+    if (!this.tiles.delete(tile)) return;
     if (!this.tiles.size) this.setTimer("linger", LINGER_MS, () => this.stop());
     this.look();
   }
@@ -259,7 +262,12 @@ export class Session {
   }
 
   retireLeft() {
-    [...this.tiles].filter((tile) => tile.isLeft()).forEach((tile) => tile.retire());
+    for (const tile of [...this.left, ...this.tiles]) {
+      if (!tile.isLeft()) continue;
+      this.tiles.delete(tile);
+      this.left.add(tile);
+      tile.retire();
+    }
   }
 
   /** Tell the Worker, and through it the core, how large the track is seen; soon, once it has settled. */

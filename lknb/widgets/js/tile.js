@@ -41,11 +41,15 @@ export class Tile {
   }
 
   dispose() {
+    this.#end();
+    this.session.detach(this);
+  }
+
+  #end() {
     this.sizeObserver.disconnect();
     this.sightObserver.disconnect();
     const hung = this.takeDown();
     if (hung) this.session.command({ type: "drop", id: hung.id });
-    this.session.detach(this);
     this.face.root.remove();
   }
 
@@ -59,10 +63,9 @@ export class Tile {
 
   /** Of a view that was left: nothing stays but an element that nobody sees, in the place where it is believed to be. */
   retire() {
-    this.dispose();
+    this.#end();
     this.host.style.display = "none";
     this.place?.append(this.host);
-    this.place = null;
   }
 
   update() {

@@ -107,6 +107,8 @@ class PagePeer {
     const source = new CanvasSource(colour, width, height, frame_rate);
     const publication = await this.#local.publishTrack(source.track, {
       source: Track.Source.Camera, name: "camera", simulcast, videoCodec: codec,
+      // a busy machine must cost frames and not layers: the rows ask for each size
+      degradationPreference: "maintain-resolution",
     });
     this.sources.set(publication.trackSid, source);
     return publication.trackSid;
@@ -222,6 +224,7 @@ class PagePeer {
       layers.push({
         rid: stat.rid ?? "", width: stat.frameWidth ?? 0, height: stat.frameHeight ?? 0, active: stat.active,
         frames_sent: stat.framesSent ?? 0, bytes_sent: stat.bytesSent,
+        limited_by: stat.qualityLimitationReason ?? "",
         codec: (stats?.get(stat.codecId)?.mimeType ?? "").split("/").pop().toLowerCase(),
       });
     }

@@ -1,0 +1,13 @@
+// `lknb/widgets/esm.py` puts these values in, each where it is needed.
+
+/**
+ * The text of the Worker, which cannot be started from the module that the page runs.
+ * @type {string}
+ */
+export const WORKER_SOURCE = "";
+
+/**
+ * Names the code of the page: that of another lknb in another kernel is other code.
+ * @type {string}
+ */
+export const CODE_ID = "";

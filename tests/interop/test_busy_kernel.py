@@ -1,0 +1,114 @@
+"""A cell that holds the GIL does not hurt a call: what the official wheel receives meanwhile, by its own statistics."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.interop.conftest import OpenPeer
+from tests.kit.poll import TIME_FACTOR, wait_until
+from tests.kit.server import ROOT, Server
+from tests.kit.token import room_name
+from tests.kit.wheel import WheelPeer
+
+KERNEL = """
+import asyncio, random, sys, tempfile, time
+from pathlib import Path
+import av, numpy as np
+import lknb
+
+def film(path):
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25, width=320, height=180, pix_fmt="yuv420p", options={"bf": "0", "g": "25"})
+        audio = container.add_stream("aac", rate=48000)
+        for number in range(50):
+            image = np.full((180, 320, 3), (40, 90, 20 + 4 * number), np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(image)))
+        container.mux(video.encode())
+        for number in range(94):
+            t = (np.arange(1024) + 1024 * number) / 48000
+            frame = av.AudioFrame.from_ndarray(np.float32(0.3 * np.sin(2 * np.pi * 440 * t))[None].repeat(2, 0), "fltp", "stereo")
+            frame.sample_rate, frame.pts = 48000, 1024 * number
+            container.mux(audio.encode(frame))
+        container.mux(audio.encode())
+
+async def main(url, token):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film.mp4"
+        film(path)
+        room = await lknb.connect(url=url, token=token)
+        media = lknb.MediaFile(path, loop=True)
+        await room.local_participant.publish_track(media.video)
+        await room.local_participant.publish_track(media.audio)
+        print("ready", flush=True)
+        sys.stdin.readline()
+        numbers = [random.random() for _ in range(1_500_000)]
+        began = time.monotonic()
+        while time.monotonic() - began < 5:
+            sorted(numbers)  # one C call that never lets go of the GIL
+        print("done", room.isconnected(), flush=True)
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+        await room.disconnect()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.interop("lknb with a busy kernel -> wheel")
+async def test_a_gil_holding_cell_does_not_stop_a_file(
+    lknb_server: Server, open_peer: OpenPeer, request: pytest.FixtureRequest
+) -> None:
+    room = room_name()
+    listener = await open_peer("wheel", "listener")
+    assert isinstance(listener, WheelPeer)
+    await listener.connect(lknb_server.url, lknb_server.token("listener", room), single_peer_connection=True)
+    kernel = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", KERNEL, lknb_server.url, lknb_server.token("kernel", room),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
+    )  # fmt: skip
+    assert kernel.stdin is not None
+    assert kernel.stdout is not None
+    try:
+        assert await asyncio.wait_for(kernel.stdout.readline(), 30 * TIME_FACTOR) == b"ready\n"
+
+        async def audio_track() -> str | None:
+            tracks = await listener.tracks()
+            return next((sid for sid, track in tracks.items() if track.codec == "opus"), None)
+
+        sid = await wait_until(audio_track)
+
+        async def sample() -> tuple[float, float, float]:
+            counted = await listener.call("inbound_audio", track_sid=sid)
+            return time.monotonic(), counted["packets"], counted["concealed_s"]
+
+        async def flows() -> bool:
+            return (await sample())[1] > 50
+
+        await listener.wait_event("track_subscribed", track_sid=sid)
+        await wait_until(flows)
+        kernel.stdin.write(b"\n")
+        done = asyncio.ensure_future(kernel.stdout.readline())
+        rows = [await sample()]
+        while not done.done():
+            await asyncio.wait([done], timeout=0.5)
+            rows.append(await sample())
+        assert (await done) == b"done True\n"
+        assert rows[-1][0] - rows[0][0] > 5
+        rates = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in zip(rows, rows[2:], strict=False)]
+        overall = (rows[-1][1] - rows[0][1]) / (rows[-1][0] - rows[0][0])
+        concealed_s = rows[-1][2] - rows[0][2]
+        evidence = f"{overall:.1f} audio packets a second, {min(rates):.1f} in the worst, {concealed_s:.2f} s concealed"
+        request.node.user_properties.append(("evidence", evidence))
+        assert 48 <= overall <= 52
+        assert min(rates) > 35, rates
+        assert "kernel" in await listener.participants()
+        kernel.stdin.write(b"\n")
+        assert await asyncio.wait_for(kernel.wait(), 10 * TIME_FACTOR) == 0
+    finally:
+        if kernel.returncode is None:
+            kernel.kill()
+            await kernel.wait()

@@ -1,0 +1,293 @@
+"""Sound of the notebook on its way to the core."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from lknb.codec.audio_decoder import AudioDecoder
+from lknb.codec.opus import is_stereo
+from lknb.core.source.frames import frame_from_header
+from lknb.errors import FrameError
+from lknb.rtc.audio_frame import AudioFrame
+from lknb.rtc.audio_source import AudioSource
+from lknb.rtc.source import Encoding
+from lknb.wire.frame import EncodedFrame
+from tests.codec.content import frequency_hz, sine
+from tests.kit.poll import wait_until
+from tests.rtc.scripted_core import ScriptedCore
+
+
+class Published:
+    """A source that is open in the core, and what arrives there."""
+
+    def __init__(self, core: ScriptedCore, source: AudioSource) -> None:
+        self.core = core
+        self.source = source
+        self.handle = 0
+
+    async def open(self, **encoding: Any) -> Published:
+        opened = await self.source.open(self.core, Encoding("opus", **encoding))  # type: ignore[arg-type]
+        self.handle = opened.handle
+        return self
+
+    @property
+    def frames(self) -> list[EncodedFrame]:
+        return [
+            frame_from_header(header, buffers[0])
+            for header, buffers in list(self.core.requests)
+            if header["op"] == "frame" and header["source"] == self.handle
+        ]
+
+    async def wait(self, count: int) -> list[EncodedFrame]:
+        await wait_until(lambda: len(self.frames) >= count, what=lambda: f"{count} packets, not {len(self.frames)}")
+        return self.frames
+
+    async def close(self) -> None:
+        await self.source.release(self.handle)
+        await self.source.aclose()
+
+
+@pytest_asyncio.fixture
+async def published(core: ScriptedCore) -> AsyncIterator[Published]:
+    made = await Published(core, AudioSource(48_000, 1)).open()
+    yield made
+    await made.close()
+
+
+def decoded(frames: list[EncodedFrame], channels: int = 1) -> np.ndarray:
+    decoder = AudioDecoder(channels)
+    return np.concatenate([decoder.decode(frame) for frame in frames])
+
+
+def sound(seconds: float, rate_hz: int = 48_000, channels: int = 1) -> AudioFrame:
+    wave = 8000 * np.sin(2 * np.pi * 440 * np.arange(int(seconds * rate_hz)) / rate_hz)
+    return AudioFrame.from_ndarray(np.repeat(wave.astype(np.int16), channels), rate_hz, channels)
+
+
+async def test_opening_tells_the_core_what_will_come(core: ScriptedCore) -> None:
+    published = await Published(core, AudioSource(24_000, 2)).open()
+    (request,) = core.sent("source_open")
+    assert (request["kind"], request["type"], request["codec"], request["stereo"]) == ("audio", "frames", "opus", True)
+    await published.close()
+    assert core.sent("source_close") == [{"op": "source_close", "source": published.handle}]
+
+
+async def test_sound_is_sent_in_real_time_in_packets_of_20_ms(published: Published) -> None:
+    began = time.monotonic()
+    await published.source.capture_frame(sound(0.4))
+    frames = await published.wait(20)
+    assert time.monotonic() - began >= 0.375
+    assert {later.timestamp - earlier.timestamp for earlier, later in pairwise(frames)} == {960}
+    assert {later.timestamp_us - earlier.timestamp_us for earlier, later in pairwise(frames)} == {20_000}
+    assert frequency_hz(decoded(frames)[4800:]) == pytest.approx(440, abs=5)
+    assert frames[5].audio_level == 15
+
+
+@pytest.mark.parametrize(("rate_hz", "channels"), [(8000, 1), (24_000, 1), (44_100, 2), (11_025, 1)])
+async def test_any_rate_and_both_channel_counts(core: ScriptedCore, rate_hz: int, channels: int) -> None:
+    published = await Published(core, AudioSource(rate_hz, channels)).open()
+    await published.source.capture_frame(sound(0.3, rate_hz, channels))
+    frames = await published.wait(15)
+    assert is_stereo(frames[0].data) == (channels == 2)
+    assert frequency_hz(decoded(frames, channels)[4800:]) == pytest.approx(440, abs=8)
+    await published.close()
+
+
+async def test_live_sound_in_small_frames_is_not_held_back(published: Published) -> None:
+    for index in range(30):
+        await published.source.capture_frame(AudioFrame.from_ndarray(sine(1)[:480], 48_000))
+        await asyncio.sleep(0.01)
+        assert published.source.queued_duration < 0.06, index
+    await published.source.wait_for_playout()
+    frames = published.frames
+    # 300 ms, in real time as good as the loop keeps it
+    assert 14 <= len(frames) <= 18
+    assert min(later.timestamp - earlier.timestamp for earlier, later in pairwise(frames)) == 960
+
+
+async def test_capturing_waits_while_the_queue_is_full(core: ScriptedCore) -> None:
+    source = AudioSource(48_000, 1, queue_size_ms=100)
+    began = time.monotonic()
+    await source.capture_frame(sound(0.1))
+    assert time.monotonic() - began < 0.05
+    await source.capture_frame(sound(0.2))
+    assert 0.15 < time.monotonic() - began < 0.4
+    assert source.queued_duration == pytest.approx(0.1, abs=0.04)
+    await source.aclose()
+
+
+async def test_time_passes_whether_it_is_published_or_not() -> None:
+    source = AudioSource(48_000, 1)
+    assert source.queued_duration == 0
+    await source.capture_frame(sound(0.2))
+    assert 0.1 < source.queued_duration <= 0.2
+    began = time.monotonic()
+    await source.wait_for_playout()
+    assert 0.1 < time.monotonic() - began < 0.4
+    assert source.queued_duration == 0
+    await source.wait_for_playout()
+    await source.aclose()
+
+
+async def test_a_queue_that_is_cleared_is_silent_at_once(published: Published) -> None:
+    await published.source.capture_frame(sound(0.8))
+    await published.wait(2)
+    published.source.clear_queue()
+    assert published.source.queued_duration <= 0.02
+    await published.source.wait_for_playout()
+    assert len(published.frames) <= 4
+
+
+async def test_clearing_lets_go_who_waits_for_room(core: ScriptedCore) -> None:
+    source = AudioSource(48_000, 1, queue_size_ms=20)
+    waiting = asyncio.ensure_future(source.capture_frame(sound(5.0)))
+    await wait_until(lambda: source.queued_duration > 1)
+    source.clear_queue()
+    await asyncio.wait_for(waiting, 1)
+    await source.aclose()
+
+
+async def test_an_empty_queue_sends_nothing_and_later_sound_has_a_later_time(published: Published) -> None:
+    await published.source.capture_frame(sound(0.04))
+    await published.wait(2)
+    await asyncio.sleep(0.3)  # so long there is nothing to send
+    assert len(published.frames) == 2
+    await published.source.capture_frame(sound(0.04))
+    frames = await published.wait(4)
+    assert frames[2].timestamp - frames[1].timestamp > 48_000 * 0.25
+    assert frames[3].timestamp - frames[2].timestamp == 960
+
+
+async def test_the_end_of_what_was_said_is_filled_up_with_silence(published: Published) -> None:
+    await published.source.capture_frame(sound(0.05))
+    await published.source.wait_for_playout()
+    assert len(await published.wait(3)) == 3
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        sine(5),
+        sine(5)[:, 0],
+        sine(5).T,
+        (sine(5) / 32768).astype(np.float32),
+        (sine(5)[:, 0] / 32768),
+    ],
+    ids=["column", "flat", "row", "float32", "float64"],
+)
+async def test_arrays_are_taken(published: Published, array: np.ndarray) -> None:
+    await published.source.capture_frame(array)
+    frames = await published.wait(5)
+    assert frames[3].audio_level == pytest.approx(15, abs=1)
+
+
+async def test_an_array_is_copied(published: Published) -> None:
+    array = sine(5)
+    await published.source.capture_frame(array)
+    array[:] = 0
+    assert (await published.wait(5))[4].audio_level == 15
+
+
+async def test_what_is_no_sound_is_refused(published: Published) -> None:
+    source = published.source
+    with pytest.raises(FrameError, match="48000 Hz and 1 channels, got 24000 Hz and 1"):
+        await source.capture_frame(sound(0.1, 24_000))
+    with pytest.raises(FrameError, match="got 48000 Hz and 2"):
+        await source.capture_frame(sound(0.1, channels=2))
+    with pytest.raises(FrameError, match="got int32"):
+        await source.capture_frame(np.zeros(10, np.int32))
+    with pytest.raises(FrameError, match="got bytes"):
+        await source.capture_frame(b"\0\0")  # type: ignore[arg-type]
+    await source.capture_frame(AudioFrame(b"", 48_000, 1, 0))
+    for arguments in ((10, 1), (48_000, 0), (48_000, 6), (48_000, 1, -1)):
+        with pytest.raises(FrameError):
+            AudioSource(*arguments)
+
+
+async def test_silence_is_not_sent_with_dtx_and_sent_without(core: ScriptedCore) -> None:
+    for dtx, expected in ((True, 10), (False, 20)):
+        published = await Published(core, AudioSource(48_000, 1)).open(dtx=dtx)
+        await published.source.capture_frame(np.zeros(960 * 20, np.int16))
+        await published.source.wait_for_playout()
+        assert len(published.frames) == expected
+        await published.close()
+
+
+async def test_stereo_has_no_dtx(core: ScriptedCore) -> None:
+    published = await Published(core, AudioSource(48_000, 2)).open(dtx=True)
+    await published.source.capture_frame(np.zeros((960 * 15, 2), np.int16))
+    await published.source.wait_for_playout()
+    assert len(published.frames) == 15
+    await published.close()
+
+
+async def test_two_publications_get_the_same_sound(core: ScriptedCore) -> None:
+    source = AudioSource(48_000, 1)
+    first = await Published(core, source).open()
+    second = await Published(core, source).open()
+    await source.capture_frame(sound(0.1))
+    assert [frame.timestamp for frame in await first.wait(5)] == [frame.timestamp for frame in await second.wait(5)]
+    await first.source.release(first.handle)
+    await second.close()
+
+
+async def test_a_closed_source_takes_nothing_and_lets_go_who_waits() -> None:
+    source = AudioSource(48_000, 1, queue_size_ms=20)
+    waiting = asyncio.ensure_future(source.capture_frame(sound(5.0)))
+    await wait_until(lambda: source.queued_duration > 1)
+    await source.aclose()
+    await asyncio.wait_for(waiting, 1)
+    await source.capture_frame(sound(1.0))
+    await source.wait_for_playout()
+    assert source.queued_duration == 0
+
+
+async def test_the_thread_ends_by_itself_when_there_is_nothing_to_play() -> None:
+    source = AudioSource(48_000, 1)
+
+    def running() -> bool:
+        return any(thread.name == "lknb-audio-source" for thread in threading.enumerate())
+
+    for _ in range(2):
+        await source.capture_frame(sound(0.02))
+        assert running()
+        await wait_until(lambda: not running())
+
+
+def test_a_source_outlives_the_loop_it_was_used_in() -> None:
+    source = AudioSource(48_000, 1)
+
+    async def play() -> None:
+        await source.capture_frame(sound(0.06))
+        await source.wait_for_playout()
+
+    asyncio.run(play())
+    asyncio.run(play())
+    asyncio.run(source.aclose())
+
+
+async def test_a_busy_interpreter_makes_no_burst(published: Published) -> None:
+    await published.source.capture_frame(sound(0.9))
+    await published.wait(2)
+    with published.source._changed:
+        # nothing can be taken from the queue meanwhile, as next to a call that keeps the interpreter lock
+        time.sleep(0.4)
+    held = len(published.frames)
+    await asyncio.sleep(0.1)  # so long it plays on
+    assert len(published.frames) - held <= 8
+    gaps = [later.timestamp - earlier.timestamp for earlier, later in pairwise(published.frames)]
+    assert max(gaps) > 48_000 * 0.3
+    published.source.clear_queue()
+
+
+def test_its_repr_is_stable() -> None:
+    assert repr(AudioSource(48_000, 2)) == "rtc.AudioSource(sample_rate=48000, num_channels=2)"
