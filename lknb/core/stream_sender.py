@@ -26,6 +26,7 @@ BURST_PACKETS = 40
 
 _QUEUE_PACKETS = 2_000
 _HISTORY_PACKETS = {"video": 500, "audio": 200}
+_RESENDS_MAX = 6
 _KEYFRAME_INTERVAL_S = 0.3
 _REPORT_INTERVAL_S = 2.0
 _FIRST_REPORT_S = 0.2
@@ -57,7 +58,9 @@ class StreamSender:
         self._defer = defer
         self._request_keyframe = request_keyframe
         self._throttle = Throttle(_KEYFRAME_INTERVAL_S)
-        self._history = PacketHistory(_HISTORY_PACKETS["audio" if codec == "opus" else "video"])
+        self._history = PacketHistory(
+            _HISTORY_PACKETS["audio" if codec == "opus" else "video"], resends_max=_RESENDS_MAX
+        )
         self._sequence = secrets.randbelow(0x8000)
         self._picture_id = secrets.randbelow(PICTURE_ID_MODULO)
         self._timestamp_offset = secrets.randbits(32)

@@ -45,19 +45,37 @@ class EncodedTrack(Protocol):
         """Ask the publisher for a key frame; more often than it can be answered is harmless."""
 
 
+RECENT_FRAMES = 12
+"""Kept since the last key frame; a longer run is not worth hurrying through."""
+
+
 class Fanout:
-    """Frames of one track to its sinks."""
+    """Frames of one track to its sinks.
+
+    A key frame and the few frames after it are kept for who comes just then: a reader that opens when a track begins is
+    served at once, and the publisher spared a key frame.
+    """
 
     def __init__(self, kind: str) -> None:
         self._waits_for_keyframe = kind == "video"
         self._started: dict[Sink, bool] = {}
+        self._recent: list[EncodedFrame] = []
 
     def __len__(self) -> int:
         return len(self._started)
 
-    def add(self, sink: Sink, *, keyframe: bool) -> None:
-        """See `EncodedTrack.attach`."""
-        self._started[sink] = not (keyframe and self._waits_for_keyframe)
+    def add(self, sink: Sink, *, keyframe: bool) -> bool:
+        """See `EncodedTrack.attach`. Whether the sink could begin, so that no key frame is needed for it."""
+        started = not (keyframe and self._waits_for_keyframe)
+        self._started[sink] = started or bool(self._recent)
+        if not started:
+            for frame in self._recent:
+                self._hand(sink, frame)
+        return self._started.get(sink, True)
+
+    def forget(self) -> None:
+        """What was kept is no part of what comes next."""
+        self._recent.clear()
 
     def remove(self, sink: Sink) -> None:
         """See `EncodedTrack.detach`."""
@@ -65,15 +83,29 @@ class Fanout:
 
     def deliver(self, frame: EncodedFrame) -> None:
         """Hand one frame to every sink that can begin with it. A sink's fault ends nothing."""
+        if self._waits_for_keyframe:
+            self._keep(frame)
         for sink, started in list(self._started.items()):
             if not started:
                 if not frame.keyframe or sink not in self._started:
                     continue
                 self._started[sink] = True
-            try:
-                sink(frame)
-            except Exception:
-                logger.exception("a reader of encoded frames failed")
+            self._hand(sink, frame)
+
+    def _keep(self, frame: EncodedFrame) -> None:
+        if frame.keyframe:
+            self._recent = [frame]
+        elif 0 < len(self._recent) < RECENT_FRAMES:
+            self._recent.append(frame)
+        else:
+            self._recent.clear()
+
+    @staticmethod
+    def _hand(sink: Sink, frame: EncodedFrame) -> None:
+        try:
+            sink(frame)
+        except Exception:
+            logger.exception("a reader of encoded frames failed")
 
 
 class RemoteTrack:
@@ -85,9 +117,20 @@ class RemoteTrack:
         self.sid = sid
         self.kind = kind
         self.codec = codec
-        self.muted = False
+        self._muted = False
         self.ask_keyframe: Callable[[], None] = _ask_nobody
         self._fanout = Fanout(kind)
+
+    @property
+    def muted(self) -> bool:
+        """Whether its publisher has muted it."""
+        return self._muted
+
+    @muted.setter
+    def muted(self, muted: bool) -> None:
+        self._muted = muted
+        if muted:
+            self._fanout.forget()
 
     @property
     def watched(self) -> bool:
@@ -95,8 +138,7 @@ class RemoteTrack:
         return len(self._fanout) > 0
 
     def attach(self, sink: Sink, *, keyframe: bool = True) -> None:
-        self._fanout.add(sink, keyframe=keyframe)
-        if keyframe:
+        if not self._fanout.add(sink, keyframe=keyframe):
             self.request_keyframe()
 
     def detach(self, sink: Sink) -> None:

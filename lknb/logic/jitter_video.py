@@ -19,6 +19,8 @@ PENDING_MAX = 2048
 _HOLD_ROUND_TRIPS = 4
 # So many packets missing after such a silence are an outage: to wait for them all would only show the past.
 _OUTAGE_PACKETS = 30
+# Beginnings of key frames remembered among the packets held, so that a flood of broken ones costs little.
+_KEYFRAMES_MAX = 64
 # The first packet to arrive need not be the first that was sent.
 _LEAD_PACKETS = 100
 
@@ -137,8 +139,8 @@ class VideoJitterBuffer:
             return
         self._packets[number] = packet
         if packet.keyframe:
-            self._keyframes = [held for held in self._keyframes if held >= self._next]
-            self._keyframes.append(number)
+            held = [held for held in self._keyframes if held >= self._next]
+            self._keyframes = [*held[1 - _KEYFRAMES_MAX :], number]
         if not self._synced:
             if self._can_begin(number, packet):
                 self._sync(number)

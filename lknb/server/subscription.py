@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _pack_header = struct.Struct("!BBHII").pack
 
 HISTORY_VIDEO, HISTORY_AUDIO = 500, 200
+RESENDS_MAX = 6  # LiveKit's 3 loses every tenth picture at 20 % loss each way
 TIMESTAMP_JUMP_MAX_S = 2.0
 HIGH = models.VideoQuality.HIGH
 LOW = models.VideoQuality.LOW
@@ -71,7 +72,9 @@ class Subscription:
         self._munger = RtpMunger(secrets.randbelow(0x4000) + 1)
         self._vp8 = Vp8Munger() if publication.codec == "vp8" else None
         self._gate = TemporalGate()
-        self._history = PacketHistory(HISTORY_AUDIO if publication.kind == "audio" else HISTORY_VIDEO)
+        self._history = PacketHistory(
+            HISTORY_AUDIO if publication.kind == "audio" else HISTORY_VIDEO, resends_max=RESENDS_MAX
+        )
         self._last_sent_at = 0.0
         self._marked_type = 0
 

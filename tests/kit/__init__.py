@@ -8,6 +8,9 @@ peer.py       one participant behind any client, and the evidence it gives
 room_child.py that participant as a child process, over `livekit.rtc` or any drop-in of it
 wheel.py      `Peer` over that child
 chromium.py   `Peer` over livekit-client in headless Chromium, page in page/
+raw.py        a participant that speaks signalling and RTP by hand
+fake_core.py  a process with the lane server and tracks that are coloured patterns, no rooms
+jupyterlab.py a real JupyterLab and notebooks in it, driven through Chromium
 npm.py        where the npm packages of the tests are
 impair.py     a bad network as a pure model: loss, bursts, reordering, delay, rate, blackouts
 relay.py      that model between two UDP ends on 127.0.0.1

@@ -13,6 +13,20 @@ from tests.logic.media import Path, VideoSource
 from tests.logic.test_jitter_video import CODECS, add, feed
 
 
+def test_a_flood_of_broken_key_frames_behind_a_hole_costs_little() -> None:
+    source = VideoSource()
+    buffer = VideoJitterBuffer("vp8")
+    feed(buffer, source.picture(), 0.0)
+    first = source.sequence_number + 1
+    for index in range(1500):
+        buffer.add(first + index, 3000 * (index + 1), 1, b"\x10\x10" + bytes(12), 0.1, 0)
+    assert len(buffer._keyframes) <= 64
+    assert buffer.poll(0.6) == []
+    # each broken one is a loss when its turn comes, so there were few turns
+    assert buffer.losses <= 65
+    assert buffer.keyframe_needed
+
+
 def test_a_key_frame_may_arrive_in_any_order_from_the_start() -> None:
     for codec in CODECS:
         source = VideoSource(codec)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from lknb.codec.audio_encoder import FRAME_SAMPLES, AudioEncoder, Samples
@@ -97,8 +96,3 @@ class Microphone:
         began = self._next_us
         self._next_us += pieces * 20_000
         return began
-
-
-async def flow_begins(track: FakeTrack, wait_until: Callable[..., Any]) -> None:
-    """Wait until somebody reads the track."""
-    await wait_until(lambda: track.flowing)

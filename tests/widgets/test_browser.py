@@ -31,6 +31,7 @@ def show(**about):
     views.append(view)
     return view
 """
+# a box that outlives its children keeps ipywidgets from restoring anything after a reload
 CLEAN_UP = "while views: views.pop().close()"
 
 PROBE = """
@@ -89,7 +90,11 @@ class Screen:
         return str(self.page.evaluate("(index) => lknbProbe.tiles()[index].innerText", index)).strip()
 
     def wait_for(self, *states: str, deadline_s: float = 15.0) -> None:
-        wait_until_sync(lambda: self.states() == list(states), deadline_s, what=f"tiles are {states}")
+        try:
+            wait_until_sync(lambda: self.states() == list(states), deadline_s)
+        except AssertionError:
+            shown = self.page.evaluate("[...document.querySelectorAll('.jp-OutputArea')].map((area) => area.innerText)")
+            pytest.fail(f"tiles are {self.states()}, not {list(states)}; outputs {shown}; console {self.notebook.console}")
 
     def shows(self, index: int = 0, quarters: Any = QUARTERS) -> bool:
         """Whether the tile shows these colours, give or take what a codec changes. The bar hides one place or the other."""
@@ -194,7 +199,9 @@ def test_a_busy_cell_does_not_stop_the_picture(screen: Screen) -> None:
 
 def test_two_views_of_one_widget_and_two_widgets_of_one_track(screen: Screen) -> None:
     screen.run("show()")
-    screen.run("views.append(VideoView(track, name='Twin', fit='cover', mirror=True)); ipywidgets.HBox(views)", 3)
+    screen.run("twin = VideoView(track, name='Twin', fit='cover', mirror=True); box = ipywidgets.HBox([view, twin])")
+    screen.run("views.extend([twin, box]); box", 3)
+    screen.run("view")
     screen.wait_for("playing", "playing", "playing")
     for index in range(3):
         screen.wait_for_picture(index)
@@ -504,7 +511,9 @@ def test_it_looks_right_in_both_themes(screen: Screen, theme: str, tmp_path: Pat
             return track
         live, waits, muted, ended, lost = of("Alice", width=640, height=360), of("Bob"), of("Carol"), of("Dave"), of("Erin")
         waits.hold(True); muted.mute(True); lost.misdirect(9)
-        ipywidgets.VBox([ipywidgets.HBox(views[:3]), ipywidgets.HBox(views[3:])])
+        rows = [ipywidgets.HBox(views[:3]), ipywidgets.HBox(views[3:])]
+        views += [*rows, ipywidgets.VBox(rows)]
+        views[-1]
         """,
     )
     wait_until_sync(lambda: screen.states()[3:] == ["playing", "error"])
