@@ -7,6 +7,7 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from weakref import WeakSet
 
 from lknb.errors import DisconnectedError, TrackError
 from lknb.rtc.enumeration import TrackKind
@@ -69,7 +70,7 @@ class MediaStream(ABC, Generic[T, E]):
         self._track_source = track_source
         self._reader: FrameReader[T] | None = None
         self._closed = False
-        self._read_track: ReadableTrack | None = None
+        self._read_tracks: WeakSet[ReadableTrack] = WeakSet()
         self._changed = Wakeup()
 
     async def aclose(self) -> None:
@@ -120,7 +121,7 @@ class MediaStream(ABC, Generic[T, E]):
             track = await self._wait_track(self._participant)
         if track is None:
             return None
-        self._read_track = track
+        self._read_tracks.add(track)
         reader = self._reader = self._new_reader(track)
         try:
             await reader.open()
@@ -150,8 +151,8 @@ class MediaStream(ABC, Generic[T, E]):
         assert self._participant is not None
         for publication in self._participant.track_publications.values():
             track: ReadableTrack | None = publication.track
-            # the one that was read may still be there for a moment after its end
-            if track is None or track is self._read_track:
+            # those that were read may still be there for a moment after their end
+            if track is None or track in self._read_tracks:
                 continue
             if publication.source == self._track_source and publication.kind == self._kind:
                 return track

@@ -19,11 +19,12 @@ from lknb.rtc.announcer import Announcer
 from lknb.rtc.core_room import CoreRoom
 from lknb.rtc.data_packet import DataPacket, SipDTMF, read_segments
 from lknb.rtc.display import display_view
-from lknb.rtc.enumeration import ConnectionState, DataPacketKind, DisconnectReason, IceTransportType
+from lknb.rtc.enumeration import ConnectionState, DataPacketKind, DisconnectReason, IceTransportType, TrackKind
 from lknb.rtc.local_participant import LocalParticipant
 from lknb.rtc.option import RoomOptions, RtcConfiguration
 from lknb.rtc.participant import Participant, RemoteParticipant
 from lknb.rtc.room_info import RoomInfo, RtcStats
+from lknb.rtc.track import RemoteTrack
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +100,22 @@ class Room(RoomInfo):
         elif self._core is not None:
             await self._leave(self._core, _reason(reason))
 
-    async def wait_until(self, condition: Callable[[], T], *, timeout: float | None = _WAIT_TIMEOUT_S) -> T:
+    async def wait_for_track(
+        self, identity: str, *, kind: int = TrackKind.KIND_VIDEO, timeout: float | None = _WAIT_TIMEOUT_S
+    ) -> RemoteTrack:
+        """The first track of this kind that is subscribed of a participant, as soon as there is one.
+
+        `timeout` is in seconds, None for no limit. Raises TimeoutError, and DisconnectedError when the room is left first.
+        """
+
+        def subscribed() -> RemoteTrack | None:
+            participant = self._remote_participants.get(identity)
+            publications = participant.track_publications.values() if participant is not None else ()
+            return next((p.track for p in publications if p.track is not None and p.kind == kind), None)
+
+        return await self.wait_until(subscribed, timeout=timeout)
+
+    async def wait_until(self, condition: Callable[[], T | None], *, timeout: float | None = _WAIT_TIMEOUT_S) -> T:
         """Wait until `condition()` is true, and give what it returned. It is looked at now and after each event.
 
         `timeout` is in seconds, None for no limit. Raises TimeoutError, and DisconnectedError when the room is left first.

@@ -137,8 +137,8 @@ class Uplink:
         if self._media_ssrc:
             # libwebrtc ignores feedback whose media ssrc is none of its own
             feedback = self._twcc.build(SENDER_SSRC, self._media_ssrc)
-            for report in feedback:
-                self._transport.send_rtcp(rtcp.build_rtcp([report]))
+            for packet in feedback:
+                self._transport.send_rtcp(rtcp.build_rtcp([packet]))
         for stream in self._streams.values():
             stream.tick(now)
         if now >= self._report_due and self._streams:

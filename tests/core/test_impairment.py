@@ -23,6 +23,12 @@ from tests.kit.ws_proxy import SignalProxy
 PATTERN = {"width": 640, "height": 360, "fps": 25, "simulcast": False}
 
 
+@pytest.fixture
+def server(own_server: Server) -> Server:
+    """Ours alone: of the real one the port of the media is not known."""
+    return own_server
+
+
 @dataclass
 class Bench:
     """A publisher and a subscriber, both behind the same bad path, and when frames arrived."""
@@ -58,8 +64,8 @@ def freeze_s(arrivals: list[float]) -> float:
 
 
 @pytest.mark.parametrize(("loss", "share", "freeze"), [(0.01, 0.97, 0.5), (0.05, 0.95, 0.9), (0.10, 0.9, 1.3)])
-async def test_lost_packets_are_sent_again(own_server, room, single, loss, share, freeze):
-    async with bench(own_server, room, single, loss=loss) as path:
+async def test_lost_packets_are_sent_again(server, room, single, loss, share, freeze):
+    async with bench(server, room, single, loss=loss) as path:
         sid = next(iter(path.bob.frames))
         sent = path.alice.session.stats()["sent"][sid][0]
         begin, packets = len(path.arrivals), sent["frames_sent"]
@@ -67,6 +73,7 @@ async def test_lost_packets_are_sent_again(own_server, room, single, loss, share
         made = path.alice.session.stats()["sent"][sid][0]["frames_sent"] - packets
         arrived = path.arrivals[begin:]
         assert len(arrived) >= share * made, (len(arrived), made)
+        print("LOSS", loss, len(arrived), made, freeze_s(arrived), path.alice.session.stats()["sent"][sid][0], path.bob.session.stats()["received"][sid])
         assert freeze_s(arrived) < freeze * TIME_FACTOR
         stats = path.alice.session.stats()["sent"][sid][0]
         assert stats["packets_retransmitted"] > 0
@@ -76,9 +83,9 @@ async def test_lost_packets_are_sent_again(own_server, room, single, loss, share
         assert all(before.timestamp < after.timestamp for before, after in pairwise(frames))
 
 
-async def test_late_and_doubled_packets_cost_nothing(own_server, room, single):
-    conditions = {"reorder": 0.05, "reorder_s": 0.03, "duplicate": 0.02, "jitter_s": 0.01}
-    async with bench(own_server, room, single, **conditions) as path:
+async def test_late_and_doubled_packets_cost_nothing(server, room, single):
+    conditions = {"reorder": 0.05, "reorder_ms": 30, "duplicate": 0.02, "jitter_ms": 10}
+    async with bench(server, room, single, **conditions) as path:
         sid = next(iter(path.bob.frames))
         await asyncio.sleep(4)
         frames = path.bob.frames[sid]
@@ -86,21 +93,22 @@ async def test_late_and_doubled_packets_cost_nothing(own_server, room, single):
         assert len(frames) >= 80
 
 
-async def test_a_path_that_comes_back_brings_the_picture_at_once(own_server, room, single):
-    async with bench(own_server, room, single) as path:
+async def test_a_path_that_comes_back_brings_the_picture_at_once(server, room, single):
+    async with bench(server, room, single) as path:
         path.relay.black_out(2.0)
         back = time.monotonic() + 2.0
         await asyncio.sleep(2.0)
         await wait_until(lambda: path.arrivals[-1] > back, 5)
         first = next(arrival for arrival in path.arrivals if arrival > back)
+        print("BACK", first - back)
         assert first - back < 0.7 * TIME_FACTOR
         assert not path.bob.heard("disconnected")
         assert not path.alice.heard("disconnected")
 
 
 @pytest.mark.parametrize("how", ["rst", "fin"])
-async def test_signalling_that_breaks_ends_the_session_with_its_reason(own_server, room, single, how):
-    async with bench(own_server, room, single) as path:
+async def test_signalling_that_breaks_ends_the_session_with_its_reason(server, room, single, how):
+    async with bench(server, room, single) as path:
         await path.proxy.cut(how)
         for member in (path.alice, path.bob):
             disconnected = await member.wait("disconnected")

@@ -391,3 +391,15 @@ def test_the_interpreter_ends_with_a_live_room_and_server() -> None:
         assert process.wait(10) == 0
         assert time.monotonic() - began < 3
         assert process.stderr.read() == ""
+
+
+async def test_the_first_track_of_somebody_is_waited_for(join: Join) -> None:
+    alice, bob = await join("alice"), await join("bob")
+    waiting = asyncio.ensure_future(bob.wait_for_track("alice"))
+    await alice.local_participant.publish_track(lknb.Tone())
+    picture = await alice.local_participant.publish_track(lknb.TestPattern(320, 180))
+    assert (await waiting).sid == picture.sid
+    sound = await bob.wait_for_track("alice", kind=rtc.TrackKind.KIND_AUDIO)
+    assert sound.kind == rtc.TrackKind.KIND_AUDIO
+    with pytest.raises(TimeoutError):
+        await bob.wait_for_track("nobody", timeout=0.05)
