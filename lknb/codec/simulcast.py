@@ -97,9 +97,8 @@ class LayerEncoder:
             frame = state.encoder.encode(picture, timestamp_us, keyframe)
             if frame is not None:
                 frames.append(frame)
-                continue
-            self.left_out = True
-            state.keyframe_due |= keyframe
+            else:
+                self.left_out = True
         frames.reverse()
         return frames
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 
 from livekit.protocol import rtc
 
@@ -29,7 +29,7 @@ class Answerer:
         self,
         peer: PeerConnection,
         send: Callable[[rtc.SessionDescription], None],
-        on_offer: Callable[[SessionDescription, Mapping[str, str]], Awaitable[None]],
+        on_offer: Callable[[SessionDescription, Mapping[str, str]], None],
     ) -> None:
         self.peer = peer
         self._send = send
@@ -66,7 +66,7 @@ class Answerer:
         setup = "passive" if offered == "active" else "active"
         # first, because an ICE restart puts new credentials into the answer
         await self.peer.apply(offer, setup=setup)
-        await self._on_offer(offer, message.mid_to_track_id)
+        self._on_offer(offer, message.mid_to_track_id)
         answer = self.peer.negotiation.create_answer(offer, _plan, self.peer.transport.local(setup))
         self._send(rtc.SessionDescription(type="answer", sdp=build_sdp(answer), id=message.id))
 

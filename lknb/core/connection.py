@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 SUBSCRIBER = rtc.SignalTarget.SUBSCRIBER
 _REQUIRED_SECTIONS_MAX = 50
 
-OnTracks = Callable[[MediaSession, SessionDescription, Mapping[str, str]], Awaitable[None]]
+OnTracks = Callable[[MediaSession, SessionDescription, Mapping[str, str]], None]
 
 
 @dataclass(slots=True)
@@ -137,8 +137,8 @@ class SingleConnection:
     def _send_offer(self, offer: rtc.SessionDescription) -> None:
         self._settings.send(rtc.SignalRequest(offer=offer))
 
-    async def _on_answer(self, answer: SessionDescription, mid_to_track_sid: Mapping[str, str]) -> None:
-        await self._settings.on_tracks(self._peer.media, answer, mid_to_track_sid)
+    def _on_answer(self, answer: SessionDescription, mid_to_track_sid: Mapping[str, str]) -> None:
+        self._settings.on_tracks(self._peer.media, answer, mid_to_track_sid)
         self._peer.wake()
 
 
@@ -203,12 +203,12 @@ class DualConnection:
     def _send_answer(self, answer: rtc.SessionDescription) -> None:
         self._settings.send(rtc.SignalRequest(answer=answer))
 
-    async def _on_offer(self, offer: SessionDescription, mid_to_track_sid: Mapping[str, str]) -> None:
-        await self._settings.on_tracks(self._subscriber_peer.media, offer, mid_to_track_sid)
+    def _on_offer(self, offer: SessionDescription, mid_to_track_sid: Mapping[str, str]) -> None:
+        self._settings.on_tracks(self._subscriber_peer.media, offer, mid_to_track_sid)
         self._subscriber_peer.wake()
 
 
-async def _no_tracks(answer: SessionDescription, mid_to_track_sid: Mapping[str, str]) -> None:
+def _no_tracks(answer: SessionDescription, mid_to_track_sid: Mapping[str, str]) -> None:
     """Nothing is received on the publisher connection."""
     del answer, mid_to_track_sid
 

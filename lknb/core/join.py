@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from livekit.protocol import rtc
+from livekit.protocol import models, rtc
 
 from lknb.core.address import ServerAddress
 from lknb.core.connection import Connection, ConnectionSettings, DualConnection, SingleConnection
@@ -70,12 +70,14 @@ class Joiner:
         data = self._new_data()
         try:
             if early:
-                connection = await self._open_single(data, self._options.ice_servers)
+                connection = await self._open_single(data, self._options.ice_servers, None)
                 parameters = replace(parameters, publisher_offer=connection.first_offer())
             signal = await self._open_signal(V1_PATH, build_join_request(parameters))
             try:
                 if connection is None:
-                    connection = await self._open_single(data, _relays(signal.first.join.ice_servers))
+                    connection = await self._open_single(
+                        data, _relays(signal.first.join.ice_servers), signal.first.join
+                    )
             except BaseException:
                 await signal.close()
                 raise
@@ -89,7 +91,7 @@ class Joiner:
         signal = await self._open_signal(V0_PATH, build_join_query(self._options.join_parameters()))
         servers = self._options.ice_servers or _relays(signal.first.join.ice_servers)
         data = self._new_data()
-        connection = DualConnection(self._settings_with(data, servers))
+        connection = DualConnection(self._settings_with(data, servers, signal.first.join))
         try:
             await _open(connection)
         except BaseException:
@@ -98,8 +100,10 @@ class Joiner:
             raise
         return Joined(signal, connection, data, signal.first.join)
 
-    async def _open_single(self, data: DataLink, servers: Iterable[IceServer]) -> SingleConnection:
-        connection = SingleConnection(self._settings_with(data, servers))
+    async def _open_single(
+        self, data: DataLink, servers: Iterable[IceServer], join: rtc.JoinResponse | None
+    ) -> SingleConnection:
+        connection = SingleConnection(self._settings_with(data, servers, join))
         try:
             await _open(connection)
         except BaseException:
@@ -116,8 +120,13 @@ class Joiner:
             raise ConnectError(f"{self._address} answered a join as if it were a resume", "unsupported")
         return signal
 
-    def _settings_with(self, data: DataLink, servers: Iterable[IceServer]) -> ConnectionSettings:
-        return replace(self._settings(data), ice_servers=tuple(servers), relay_only=self._options.relay_only)
+    def _settings_with(
+        self, data: DataLink, servers: Iterable[IceServer], join: rtc.JoinResponse | None
+    ) -> ConnectionSettings:
+        # a server asks for relays when plain UDP from here broke soon after it was up
+        forced = join is not None and join.client_configuration.force_relay == models.ClientConfigSetting.ENABLED
+        relay_only = self._options.relay_only or (forced and not self._address.is_loopback)
+        return replace(self._settings(data), ice_servers=tuple(servers), relay_only=relay_only)
 
 
 async def _open(connection: SingleConnection | DualConnection) -> None:

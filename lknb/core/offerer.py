@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from livekit.protocol import rtc
@@ -44,7 +44,7 @@ class Offerer:
         self,
         peer: PeerConnection,
         send: Callable[[rtc.SessionDescription], None],
-        on_answer: Callable[[SessionDescription, Mapping[str, str]], Awaitable[None]],
+        on_answer: Callable[[SessionDescription, Mapping[str, str]], None],
     ) -> None:
         self.peer = peer
         self.sections: list[OfferedSection] = []
@@ -157,7 +157,7 @@ class Offerer:
         setup = next((s.transport.setup for s in description.media if s.transport is not None), "active")
         await self.peer.apply(description, setup="active" if setup == "passive" else "passive")
         self.peer.negotiation.accept_answer(description)
-        await self._on_answer(description, answer.mid_to_track_id)
+        self._on_answer(description, answer.mid_to_track_id)
 
     def _settle(self, done: int, error: TransportError | None) -> None:
         settled = [future for requested, future in self._waiters if requested <= done]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,6 @@ from lknb.core.connection import Connection, ConnectionSettings
 from lknb.core.data import DataLink
 from lknb.core.feed import Feed
 from lknb.core.join import Joined, Joiner
-from lknb.core.media_session import MediaSession
 from lknb.core.message import Buffer
 from lknb.core.options import ConnectOptions
 from lknb.core.publication import Publication
@@ -26,7 +26,6 @@ from lknb.core.track import RemoteTrack
 from lknb.errors import ConnectError, DisconnectedError
 from lknb.logic.room_state import RoomChange, RoomState, RoomStateMachine
 from lknb.transport.error import TransportError
-from lknb.wire.sdp import SessionDescription
 
 logger = logging.getLogger(__name__)
 
@@ -123,10 +122,10 @@ class RoomSession:
         def settings(data: DataLink) -> ConnectionSettings:
             return ConnectionSettings(
                 loopback=address.is_loopback,
-                cname=f"lknb-{self.handle}",
+                cname=f"lknb-{secrets.token_hex(8)}",
                 data=data,
                 send=self._send_now,
-                on_tracks=self._on_tracks,
+                on_tracks=self.subscribing.update,
                 on_failed=self._on_media_failed,
             )
 
@@ -152,11 +151,7 @@ class RoomSession:
                 raise self._lost.result()
             connected.result()
         except TransportError as error:
-            raise ConnectError(
-                f"the room was joined, but media cannot reach {self._address}: {error.message}. "
-                "Check that UDP to the server's media ports is not blocked",
-                "media",
-            ) from error
+            raise self._media_error(error.message) from error
         finally:
             connected.cancel()
             await asyncio.gather(connected, return_exceptions=True)
@@ -251,9 +246,10 @@ class RoomSession:
         self._lose(Reason.SIGNAL_CLOSE, ConnectError(reason, "unavailable"))
 
     def _on_media_failed(self, reason: str) -> None:
-        # While it connects, whoever waits for the connection hears it. A server that ends the session closes the peer
-        # connection and says leave at the same time: the reason is in the latter.
-        if self.state is not RoomState.CONNECTING and self._leave_awaited is None:
+        if self.state is RoomState.CONNECTING:
+            self._lose(Reason.CONNECTION_TIMEOUT, self._media_error(reason))
+        elif self._leave_awaited is None:
+            # a server that ends the session closes the peer connection and says leave at the same time
             error = ConnectError(reason, "media")
             self._leave_awaited = self._loop.call_later(_LEAVE_GRACE_S, self._lose, Reason.CONNECTION_TIMEOUT, error)
 
@@ -268,11 +264,6 @@ class RoomSession:
         self._releasing = asyncio.create_task(self._release(Reason.CLIENT_INITIATED), name="leave room")
         self._on_ended()
         self._emit({"event": "disconnected", "room": self.handle, "reason": reason, "message": error.message}, ())
-
-    async def _on_tracks(
-        self, media: MediaSession, description: SessionDescription, mid_to_track_sid: Mapping[str, str]
-    ) -> None:
-        await self.subscribing.update(media, description, mid_to_track_sid)
 
     def _on_data(self, reliable: bool, packet: bytes) -> None:
         self._emit({"event": "data", "room": self.handle, "reliable": reliable}, (packet,))
@@ -290,6 +281,13 @@ class RoomSession:
         """Send what brings the connection about."""
         if self._signal is not None:
             self._signal.send(request)
+
+    def _media_error(self, reason: str) -> ConnectError:
+        return ConnectError(
+            f"the room was joined, but media cannot reach {self._address}: {reason}. "
+            "Check that UDP to the server's media ports is not blocked",
+            "media",
+        )
 
     def _live(self) -> Connection:
         if self._connection is None:

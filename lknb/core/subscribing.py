@@ -68,9 +68,7 @@ class Subscribing:
                 if subscription is not None:
                     subscription.track.muted = info.muted
 
-    async def update(
-        self, media: MediaSession, description: SessionDescription, mid_to_track_sid: Mapping[str, str]
-    ) -> None:
+    def update(self, media: MediaSession, description: SessionDescription, mid_to_track_sid: Mapping[str, str]) -> None:
         """A description of the server: end what it sends no more, begin what is new."""
         sent = sent_tracks(description, mid_to_track_sid)
         for sid, subscription in list(self._subscriptions.items()):

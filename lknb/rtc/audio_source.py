@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 _US_PER_S = 1_000_000
 
-# Less than a packet of sound waits this long for the rest before silence fills it up.
-_PARTIAL_WAIT_US = 20_000
+# Less than a packet of sound waits this long for the rest before silence fills it up: a packet that is late is heard
+# better than one with a hole.
+_PARTIAL_WAIT_US = 60_000
 
 # Sound that comes later than this after the last is a new beginning; less is made up for.
 _GAP_US = 100_000

@@ -71,12 +71,14 @@ class MediaStream(ABC, Generic[T, E]):
         self._reader: FrameReader[T] | None = None
         self._closed = False
         self._read_tracks: WeakSet[ReadableTrack] = WeakSet()
+        self._departure: asyncio.Future[Any] | None = None
         self._changed = Wakeup()
 
     async def aclose(self) -> None:
         """Stop reading; an iteration that waits ends. Harmless twice."""
         self._closed = True
         self._changed.notify()
+        self._end_watch()
         if self._reader is not None:
             self._reader.close()
 
@@ -98,6 +100,7 @@ class MediaStream(ABC, Generic[T, E]):
             if self._participant is None:
                 break
         self._closed = True
+        self._end_watch()
         raise StopAsyncIteration
 
     def __del__(self) -> None:
@@ -105,6 +108,8 @@ class MediaStream(ABC, Generic[T, E]):
         reader = getattr(self, "_reader", None)
         if reader is not None:
             reader.close()
+        if getattr(self, "_departure", None) is not None:
+            self._end_watch()
 
     @abstractmethod
     def _new_reader(self, track: ReadableTrack) -> FrameReader[T]:
@@ -118,7 +123,7 @@ class MediaStream(ABC, Generic[T, E]):
         track = self._track
         if track is None:
             assert self._participant is not None
-            track = await self._wait_track(self._participant)
+            track = await self._wait_track(self._participant, self._watch_departure(self._participant))
         if track is None:
             return None
         self._read_tracks.add(track)
@@ -132,20 +137,35 @@ class MediaStream(ABC, Generic[T, E]):
             reader.close()
         return reader
 
-    async def _wait_track(self, participant: ReadableParticipant) -> ReadableTrack | None:
-        """The participant's track from the source, waiting for it; None when it leaves, or we are closed."""
+    async def _wait_track(
+        self, participant: ReadableParticipant, departure: asyncio.Future[Any]
+    ) -> ReadableTrack | None:
+        """The participant's track from the source, waiting for it; None when it has left, or we are closed."""
         participant.on("track_subscribed", self._changed.notify)
         found = asyncio.ensure_future(self._changed.wait_for(lambda: self._closed or self._find_track() is not None))
-        gone = asyncio.ensure_future(participant.wait_for("track_subscribed", _never, timeout=None))
         try:
-            await asyncio.wait((found, gone), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((found, departure), return_when=asyncio.FIRST_COMPLETED)
             return None if self._closed else self._find_track()
         finally:
             participant.off("track_subscribed", self._changed.notify)
-            for waiting in (found, gone):
-                waiting.cancel()
-                with contextlib.suppress(asyncio.CancelledError, DisconnectedError):
-                    await waiting
+            found.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await found
+
+    def _watch_departure(self, participant: ReadableParticipant) -> asyncio.Future[Any]:
+        """Done when the participant leaves. Begun before its first track is read: with the last one it may leave at
+        once."""
+        departure = self._departure
+        if departure is None or departure.get_loop() is not asyncio.get_running_loop():
+            departure = asyncio.ensure_future(participant.wait_for("track_subscribed", _never, timeout=None))
+            departure.add_done_callback(_forget_error)
+            self._departure = departure
+        return departure
+
+    def _end_watch(self) -> None:
+        departure, self._departure = self._departure, None
+        if departure is not None and not departure.get_loop().is_closed():
+            departure.get_loop().call_soon_threadsafe(departure.cancel)
 
     def _find_track(self) -> ReadableTrack | None:
         assert self._participant is not None
@@ -161,3 +181,9 @@ class MediaStream(ABC, Generic[T, E]):
 
 def _never() -> bool:
     return False
+
+
+def _forget_error(departure: asyncio.Future[Any]) -> None:
+    # that it came is all that counts
+    if not departure.cancelled():
+        departure.exception()

@@ -1,6 +1,6 @@
 """CPU per forwarded packet at about 20,000 packets a second: 5 publishers x 20 subscribers, 720p VP8 of 1.5 Mbit/s and Opus.
 
-    tests/run --bench forward          or   .venv/bin/python -m tests.bench.forward [--runs 5] [--seconds 8]
+    .venv/bin/python -m tests.bench.forward [--runs 5] [--seconds 8]
 
 The load runs in another process (`tests.bench.load`). With LKNB_TEST_LIVEKIT_URL, _API_KEY, _API_SECRET and
 LKNB_TEST_LIVEKIT_PID the real server takes the same load in alternation; aiortc's MediaRelay forwards the same content to

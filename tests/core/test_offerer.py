@@ -55,7 +55,7 @@ class FakeServer:
         self.negotiation = Negotiation(2)
         self.offerer = Offerer(self.peer, self.offers.append, self._on_answer)  # type: ignore[arg-type]
 
-    async def _on_answer(self, answer: SessionDescription, mids: Mapping[str, str]) -> None:
+    def _on_answer(self, answer: SessionDescription, mids: Mapping[str, str]) -> None:
         self.answers.append((answer, dict(mids)))
 
     def answer(self, *, id: int | None = None, setup: str = "active") -> None:
@@ -215,7 +215,7 @@ class Answering:
         self.answerer = Answerer(self.peer, self.sent.append, self._on_offer)  # type: ignore[arg-type]
         self.server = Negotiation(3)
 
-    async def _on_offer(self, offer: SessionDescription, mids: Mapping[str, str]) -> None:
+    def _on_offer(self, offer: SessionDescription, mids: Mapping[str, str]) -> None:
         self.seen.append((offer, dict(mids), len(self.sent)))
 
     def offer(self, id: int, *plans: SectionPlan, setup: str = "actpass") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -13,10 +14,11 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
+from livekit import api
 
 from lknb.core.client import CoreClient
 from lknb.errors import CoreError
-from tests.kit.poll import TIME_FACTOR, wait_until_sync
+from tests.kit.poll import TIME_FACTOR, wait_until, wait_until_sync
 from tests.kit.server import ROOT
 
 GONE_WITHIN_S = 3.0
@@ -168,6 +170,33 @@ def test_a_forked_child_does_not_use_its_parents_link():
     assert kernel.line() == "True False False True"
     assert kernel.line() == "True"
     assert kernel.finish() == (0, "")
+
+
+@pytest.mark.parametrize("end", ["exit", "kill"])
+async def test_a_kernel_that_ends_is_not_left_in_its_rooms(server, room, end):
+    script = """
+        import json
+        request = json.loads(sys.stdin.readline())
+        asyncio.run(client.request(request))
+        print("joined", flush=True)
+        sys.stdin.readline()
+        """
+    kernel = Kernel(script)
+    request = {"op": "connect", "room": 1, "url": server.url, "token": server.token("alice", room)}
+    kernel.process.stdin.write(json.dumps(request) + "\n")
+    kernel.process.stdin.flush()
+    assert await asyncio.to_thread(kernel.line) == "joined"
+    if end == "kill":
+        kernel.process.kill()
+    status, errors = await asyncio.to_thread(kernel.finish)
+    assert (status, errors) == ((0, "") if end == "exit" else (-9, ""))
+    async with server.api() as admin:
+
+        async def nobody_there() -> bool:
+            listing = await admin.room.list_participants(api.ListParticipantsRequest(room=room))
+            return not listing.participants
+
+        await wait_until(nobody_there, GONE_WITHIN_S)
 
 
 def test_an_interrupt_of_the_kernels_group_does_not_reach_the_core():

@@ -17,7 +17,9 @@ RED, BLUE = (200, 40, 40), (40, 40, 200)
 async def test_media_and_data_both_ways(server, room, single, codec):
     async with Member(server, "alice", room) as alice, WheelPeer("bob") as bob:
         await alice.connect(single=single)
-        camera = await alice.publish(alice.open("pattern", "video", width=320, height=180, fps=20, codec=codec, color=RED))
+        camera = await alice.publish(
+            alice.open("pattern", "video", width=320, height=180, fps=20, codec=codec, color=RED)
+        )
         microphone = await alice.publish(alice.open("tone", "audio", frequency_hz=440.0))
         await bob.connect(server.url, server.token("bob", room), single_peer_connection=single)
         their_camera = await bob.publish_video(BLUE, width=320, height=180, codec=codec)
@@ -42,7 +44,10 @@ async def test_media_and_data_both_ways(server, room, single, codec):
             assert (event.participant, event.topic, event.reliable) == ("alice", "t", reliable)
             await bob.send_data(payload, reliable=reliable)
         await wait_until(lambda: len(alice.data()) == 2)
-        assert {(kept, packet.user.payload) for kept, packet in alice.data()} == {(True, b"reliable"), (False, b"lossy")}
+        assert {(kept, packet.user.payload) for kept, packet in alice.data()} == {
+            (True, b"reliable"),
+            (False, b"lossy"),
+        }
 
 
 async def test_mute_unpublish_and_layers_as_the_official_client_sees_them(server, room, single):

@@ -287,6 +287,9 @@ async def test_after_the_link_was_full_a_layer_goes_on_with_a_key_frame(
     monkeypatch.setattr(core, "post", post)
     frames = await published.wait(2)
     assert color_of(frames[1]) == pytest.approx(GREEN, abs=5)
+    await wait_until(lambda: now_us() - frames[1].timestamp_us > 40_000)
+    published.source.capture_frame(plain(BLUE))
+    assert not (await published.wait(3))[2].keyframe
 
 
 async def test_one_source_can_be_published_twice(core: ScriptedCore) -> None:

@@ -30,7 +30,14 @@ export default () => {
     async initialize(context) {
       shared[key] ??= load(context.model.get("_code"));
       widget = (await shared[key])();
-      return widget.initialize(context);
+      const dispose = widget.initialize(context);
+      return () => {
+        dispose();
+        // JupyterLab keeps closed models for as long as their kernel lives, and a model its values and the ones before
+        // them; so the code is kept with neither
+        context.model.set("_code", "");
+        context.model.set("_code", null);
+      };
     },
     /** @param {{ model: WidgetModel, el: HTMLElement }} context */
     render: (context) => widget.render(context),

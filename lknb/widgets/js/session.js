@@ -127,7 +127,7 @@ export class Session {
   /** @param {any} content */
   receive(content) {
     // each page gets the answers to all of them
-    if (content?.client !== this.client || content.hello !== this.hellos || !this.tiles.size) return;
+    if (content?.client !== this.client || content.hello !== this.hellos) return;
     this.clearTimer("busy");
     this.clearTimer("again");
     if (content.type === "lane") this.open(content.port, content.ticket);
