@@ -29,7 +29,6 @@ async def connect(
     token: str | None = None,
     server: DevServer | None = None,
     auto_subscribe: bool = True,
-    adaptive_stream: bool = False,
     dynacast: bool = False,
     single_peer_connection: bool | None = None,
     connect_timeout: float | None = None,
@@ -43,19 +42,29 @@ async def connect(
 
     A second join with the same identity ends the first: a cell that names its identity can be run again and again.
 
-    Raises ConnectError; its text says what to set or to look at.
+    `name` is shown to the others. `auto_subscribe`: receive every track as it is published. `dynacast`: stop encoding
+    layers that nobody watches. `single_peer_connection`: None tries one peer connection for both ways and falls back to
+    two, False asks for two. `connect_timeout`: seconds for each attempt to reach the server, 5 unless given.
+    `rtc_config`: ICE servers of your own.
+
+    Raises ConnectError; its text says what to set or to look at, its `kind` is stable for programs.
     """
     from lknb.rtc.option import RoomOptions
     from lknb.rtc.room import Room
 
     options = RoomOptions(
         auto_subscribe=auto_subscribe,
-        adaptive_stream=adaptive_stream,
         dynacast=dynacast,
         single_peer_connection=single_peer_connection,
         connect_timeout=connect_timeout,
         rtc_config=rtc_config,
     )
+    if not room or identity == "":
+        raise ConnectError("a room and an identity need at least one character", "bad_request")
+    if connect_timeout is not None and not connect_timeout > 0:
+        raise ConnectError(f"connect_timeout is in seconds and above 0, not {connect_timeout!r}", "bad_request")
+    if url is not None and not isinstance(url, str):
+        raise ConnectError(f"a url is text, such as ws://127.0.0.1:7880, not {url!r}", "bad_url")
     if server is not None and url is not None:
         raise ConnectError("give a server or a url, not both", "bad_request")
     # a server that is given comes before the environment's
@@ -67,7 +76,7 @@ async def connect(
         api_key, api_secret = os.environ.get(KEY_VARIABLE, ""), os.environ.get(SECRET_VARIABLE, "")
     if token is None:
         if not api_key or not api_secret:
-            raise ConnectError(_what_to_set(address, api_key, api_secret), "not_allowed")
+            raise ConnectError(_what_to_set(api_key, api_secret, by_variable=url is None), "not_allowed")
         who = identity if identity is not None else f"guest-{secrets.token_hex(3)}"
         token = make_token(api_key, api_secret, who, room, name=name or "", can_update_own_metadata=True)
     joined = Room()
@@ -85,9 +94,11 @@ async def _embedded_server() -> DevServer:
         raise ConnectError(error.message) from error
 
 
-def _what_to_set(address: str, api_key: str, api_secret: str) -> str:
+def _what_to_set(api_key: str, api_secret: str, *, by_variable: bool) -> str:
     missing = [variable for variable, value in ((KEY_VARIABLE, api_key), (SECRET_VARIABLE, api_secret)) if not value]
+    where = f"the server of {URL_VARIABLE}" if by_variable else "the server at that url"
+    instead = f", or unset {URL_VARIABLE}" if by_variable else ", or leave the url out"
     return (
-        f"no key to join {address} with: set {' and '.join(missing)} in the environment, or pass token=..., "
-        f"or unset {URL_VARIABLE} to use the embedded server"
+        f"no key to join {where} with: set {' and '.join(missing)} in the environment, or pass token=..."
+        f"{instead} to use the embedded server"
     )

@@ -113,8 +113,8 @@ async def test_a_token_needs_no_keys(core: ScriptedCore, monkeypatch: pytest.Mon
 
 
 async def test_the_options_reach_the_core(core: ScriptedCore) -> None:
-    options = (await asked(core, auto_subscribe=False, adaptive_stream=True, dynacast=True, connect_timeout=1.5))[2]
-    assert (options["auto_subscribe"], options["adaptive_stream"], options["dynacast"]) == (False, True, True)
+    options = (await asked(core, auto_subscribe=False, dynacast=True, connect_timeout=1.5))[2]
+    assert (options["auto_subscribe"], options["dynacast"]) == (False, True)
     assert options["connect_timeout_s"] == 1.5
 
 

@@ -76,10 +76,10 @@ class Channel:
         Media gives up at 1 MiB waiting, anything else at 64 MiB.
         """
         limit = MEDIA_LIMIT_BYTES if media else CONTROL_LIMIT_BYTES
-        if self._closed or self._queued_bytes + len(data) > limit:
+        # A finaliser may send between any two bytecodes of another send, so the count can drift; it means
+        # something only while something waits, and starts again from nothing whenever the queue runs empty.
+        if self._closed or (self._queue and self._queued_bytes + len(data) > limit):
             return False
-        # A finaliser may send between any two bytecodes of another send, so the count can drift; it starts
-        # again from nothing whenever the queue runs empty.
         self._queued_bytes += len(data)
         self._queue.append(memoryview(data))
         self._flush()

@@ -239,8 +239,6 @@ def _listener_key(header: Header) -> Hashable:
         return ("track", header.get("room"), header.get("track_sid"))
     if header.get("event") == "view":
         return ("view", header.get("room"), header.get("view"))
-    if header.get("event") == "view":
-        return ("view", header.get("room"), header.get("view"))
     if "source" in header:
         return ("source", header["source"])
     return ("room", header.get("room"))

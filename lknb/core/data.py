@@ -63,8 +63,8 @@ class DataLink:
         """
         if len(packet) > limits.DATA_PACKET_BYTES:
             raise PublishDataError(
-                f"a data packet of {len(packet)} bytes is above the limit of {limits.DATA_PACKET_BYTES}: send a stream "
-                "(send_text, stream_bytes, send_file) instead"
+                f"a data packet of {len(packet)} bytes is above the limit of {limits.DATA_PACKET_BYTES}: send it "
+                "in several packets"
             )
         label = RELIABLE if reliable else LOSSY
         if not reliable:

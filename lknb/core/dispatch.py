@@ -114,7 +114,8 @@ class Dispatcher:
     def _cancel(self, header: Header, buffers: list[bytes]) -> None:
         request_id = header["request"]
         task = self._tasks.get(request_id)
-        if task is not None:
+        # a task that has ended may still be listed, until the loop turns: then there is a result to take back
+        if task is not None and not task.done():
             task.cancel()
             return
         undo = self._undo.pop(request_id, None)

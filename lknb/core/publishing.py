@@ -141,7 +141,7 @@ class Publishing:
             source = models.TrackSource.Name(response.add_track.source)
             advice = _ADVICE.get(response.reason, "").format(source=source)
             name = Reason.Name(response.reason) if response.reason in Reason.values() else str(response.reason)
-            text = " ".join(part for part in (name, response.message, advice) if part)
+            text = "; ".join(part for part in (name, response.message, advice) if part)
             future.set_exception(PublishTrackError(f"the server refused the track: {text}"))
 
     def on_muted(self, request: rtc.MuteTrackRequest) -> None:

@@ -117,7 +117,8 @@ class SignalSocket:
     async def flush_and_close(self) -> None:
         """Send what is queued, say goodbye, close. Takes at most about a second."""
         if not self._closed and self._tasks:
-            pass
+            self._outbox.put_nowait(None)
+            await asyncio.wait(self._tasks[1:2], timeout=_CLOSE_TIMEOUT_S)
         await self.close()
 
     async def close(self) -> None:

@@ -127,7 +127,7 @@ class LocalParticipant(Participant):
     ) -> None:
         """Send data to everybody, or to those listed; text is sent as UTF-8.
 
-        Raises PublishDataError, and LimitExceeded for a payload larger than LiveKit takes.
+        Raises PublishDataError, also for a payload larger than LiveKit takes (64,000 bytes with its envelope).
         """
         packet = build_user_packet(payload, reliable, destination_identities, topic)
         await self._send_packet(packet, reliable=reliable)
@@ -300,4 +300,6 @@ def _as_track(track: LocalTrack | MediaSource) -> LocalTrackBase:
         return LocalVideoTrack.create_video_track(kind, track)
     if kind == "audio":
         return LocalAudioTrack.create_audio_track(kind, track)
+    if hasattr(track, "video") and hasattr(track, "audio"):
+        raise PublishTrackError(f"{track!r} has two tracks: publish its .video, its .audio, or both")
     raise PublishTrackError(f"neither a local track nor a source of media: {track!r}")

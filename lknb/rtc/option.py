@@ -107,5 +107,3 @@ class RoomOptions:
     """One peer connection for both directions. None tries it and falls back to two; False asks for two."""
     data_stream: object | None = None
     """Options of incoming data streams; no effect."""
-    adaptive_stream: bool = False
-    """Ask for video in the size it is shown in, and for none where it is not shown."""

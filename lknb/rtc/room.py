@@ -82,7 +82,8 @@ class Room(RoomInfo):
             try:
                 self._begin(core, await self._join(core, url, token, options), options)
             except BaseException:
-                core.close()
+                # the core may have joined already when the cancellation came
+                core.abandon()
                 raise
         except BaseException as error:
             self._machine.handle(RoomChange.CLOSED)
@@ -113,7 +114,22 @@ class Room(RoomInfo):
             publications = participant.track_publications.values() if participant is not None else ()
             return next((p.track for p in publications if p.track is not None and p.kind == kind), None)
 
-        return await self.wait_until(subscribed, timeout=timeout)
+        try:
+            return await self.wait_until(subscribed, timeout=timeout)
+        except TimeoutError:
+            raise TimeoutError(self._why_no_track(identity, kind, timeout)) from None
+
+    def _why_no_track(self, identity: str, kind: int, timeout: float | None) -> str:
+        what = "video" if kind == TrackKind.KIND_VIDEO else "audio"
+        participant = self._remote_participants.get(identity)
+        if participant is None:
+            there = ", ".join(self._remote_participants) or "nobody else"
+            reason = f"{identity!r} is not in the room ({there} is)"
+        elif any(publication.kind == kind for publication in participant.track_publications.values()):
+            reason = f"{identity!r} publishes {what}, but it is not subscribed: see set_subscribed() of the publication"
+        else:
+            reason = f"{identity!r} publishes no {what}"
+        return f"no {what} track within {timeout:g} s: {reason}"
 
     async def wait_until(self, condition: Callable[[], T | None], *, timeout: float | None = _WAIT_TIMEOUT_S) -> T:
         """Wait until `condition()` is true, and give what it returned. It is looked at now and after each event.
@@ -341,7 +357,6 @@ def _connect_options(options: RoomOptions) -> dict[str, Any]:
     config = options.rtc_config if options.rtc_config is not None else RtcConfiguration()
     return {
         "auto_subscribe": options.auto_subscribe,
-        "adaptive_stream": options.adaptive_stream,
         "dynacast": options.dynacast,
         "single_peer_connection": options.single_peer_connection,
         "connect_timeout_s": options.connect_timeout,

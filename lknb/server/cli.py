@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -28,10 +29,14 @@ def parser() -> argparse.ArgumentParser:
         description="A LiveKit-compatible server for this machine: official clients join it unchanged.",
     )
     flags.add_argument("--bind", default="127.0.0.1", help="address to listen on, media included (%(default)s)")
-    flags.add_argument("--port", type=int, default=7880, help="TCP port for clients, 0 = any free one (%(default)s)")
-    flags.add_argument("--rtc-port", type=int, default=0, help="UDP port for media, 0 = any free one (%(default)s)")
+    flags.add_argument("--port", type=_port, default=7880, help="TCP port for clients, 0 = any free one (%(default)s)")
+    flags.add_argument("--rtc-port", type=_port, default=0, help="UDP port for media, 0 = any free one (%(default)s)")
     flags.add_argument("--keys", help='"key: secret", secrets of 32 bytes or more; also from the variable LIVEKIT_KEYS')
-    flags.add_argument("--dev", action="store_true", help=f"use the well-known key {DEV_KEY}; on loopback only")
+    flags.add_argument(
+        "--dev",
+        action="store_true",
+        help=f"use the well-known key {DEV_KEY} with secret {DEV_SECRET}; on loopback only",
+    )
     flags.add_argument("--json", action="store_true", help="say in one line of JSON when the server answers")
     flags.add_argument("--parent", type=int, help="end when this process is gone")
     flags.add_argument(
@@ -39,6 +44,13 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("-v", "--verbose", action="store_true", help="log what happens")
     return flags
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65_535:
+        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
+    return port
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         asyncio.run(_run(config, options, printed))
     except OSError as error:
-        print(f"lknb serve: cannot listen on {config.bind}: {error.strerror or error}", file=sys.stderr)
+        free = "; --port 0 takes any free one" if error.errno == errno.EADDRINUSE else ""
+        print(f"lknb serve: cannot listen on {config.bind}: {error.strerror or error}{free}", file=sys.stderr)
         return 1
     return 0
 
@@ -112,6 +125,8 @@ async def _run(config: ServerConfig, options: argparse.Namespace, printed: dict[
             f"warning: {config.bind} is reachable from other machines, and nothing is encrypted but media",
             file=sys.stderr,
         )
+    if options.dev:
+        print(f"API key: {DEV_KEY}\nAPI secret: {DEV_SECRET}", file=sys.stderr, flush=True)
     for key, secret in printed.items():
         print(f"API key: {key}\nAPI secret: {secret}", file=sys.stderr, flush=True)
     watch = asyncio.create_task(_watch_parent(options.parent, stop)) if options.parent else None

@@ -43,6 +43,12 @@ class ShownTrack(Protocol):
     @property
     def name(self) -> str: ...
     @property
+    def participant_name(self) -> str: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
     def muted(self) -> bool: ...
     @property
     def room_handle(self) -> int: ...
@@ -264,12 +270,11 @@ def video_view_of(track: Any) -> VideoView:
 
 
 def _name_of(track: ShownTrack) -> str:
-    return str(getattr(track, "participant_name", "") or track.name)
+    return track.participant_name or track.name
 
 
 def _size_of(track: ShownTrack) -> tuple[int, int]:
-    width, height = getattr(track, "width", 0), getattr(track, "height", 0)
-    return (width, height) if width > 0 and height > 0 else (0, 0)
+    return (track.width, track.height) if track.width > 0 and track.height > 0 else (0, 0)
 
 
 def _usual_width(width: int) -> int:

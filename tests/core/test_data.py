@@ -124,6 +124,18 @@ async def test_a_slow_network_holds_reliable_packets_back():
     assert sequences(side.reliable) == [1]
 
 
+async def test_who_waits_comes_before_who_comes_when_there_is_room_again():
+    side = Side()
+    side.reliable.buffered_amount_bytes = data.RELIABLE_BUFFER_BYTES + 1
+    first = asyncio.create_task(side.link.send(packet(b"first"), reliable=True))
+    await asyncio.sleep(0.01)
+    side.reliable.drain()
+    await side.link.send(packet(b"second"), reliable=True)
+    await first
+    payloads = [models.DataPacket.FromString(sent).user.payload for sent in side.reliable.sent]
+    assert payloads == [b"first", b"second"]
+
+
 async def test_a_cancelled_send_takes_no_number():
     side = Side()
     side.reliable.buffered_amount_bytes = data.RELIABLE_BUFFER_BYTES + 1

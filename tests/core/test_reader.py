@@ -104,7 +104,9 @@ def test_sound_keeps_its_newest_second_on_a_full_link():
     assert reader.dropped == 50
     link.make_room(20)
     assert link.timestamps == [0, *range(51, 71)]
+    link.has_room = True
     track.deliver(sound(101))  # behind those that still wait
+    assert link.timestamps[-1] == 70
     link.make_room()
     assert link.timestamps == [0, *range(51, 102)]
     track.deliver(sound(102))

@@ -40,7 +40,7 @@ async def test_row(
         await check_data(alice, bob)
         await check_data(bob, alice)
     for direction in directions:
-        if row.simulcast and row.subscriber == "livekit-client":
+        if row.simulcast:
             with subtests.test("layers"):
                 await direction.check_layers()
         with subtests.test("unsubscribe and subscribe"):

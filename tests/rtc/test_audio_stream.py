@@ -107,13 +107,14 @@ async def test_whoever_reads_slowly_loses_nothing_for_10_seconds_and_then_the_ol
     first = asyncio.ensure_future(anext(stream))
     await wait_until(lambda: track.flowing)
     sent = microphone.frames(sine(560))
-    for frame in sent:
-        track.send(frame)
-    await first
     reader = stream._reader
     assert reader is not None
-    await wait_until(lambda: not reader._frames)
-    await wait_until(lambda: len(reader._ready) == 1000)
+    for index, frame in enumerate(sent):
+        track.send(frame)
+        if index % 100 == 0:
+            await wait_until(lambda: not reader._frames)
+    await first
+    await wait_until(lambda: len(reader._ready) == 1000 and not reader._frames)
     event = await anext(stream)
     assert event.timestamp_us - sent[0].timestamp_us == pytest.approx(1_200_000, abs=30_000)
     await stream.aclose()
@@ -137,16 +138,20 @@ async def test_capacity_bounds_what_waits(core: ScriptedCore) -> None:
 async def test_a_loop_over_a_stream_ends_with_the_track(core: ScriptedCore) -> None:
     track = FakeTrack(core, TrackKind.KIND_AUDIO)
 
-    async def read() -> int:
-        return len([event async for event in AudioStream.from_track(track=track)])
+    read: list[AudioFrameEvent] = []
 
-    reading = asyncio.ensure_future(read())
+    async def read_all() -> None:
+        async for event in AudioStream.from_track(track=track):
+            read.append(event)
+
+    reading = asyncio.ensure_future(read_all())
     await wait_until(lambda: track.flowing)
     for frame in Microphone().frames(sine(5)):
         track.send(frame)
-    await asyncio.sleep(0.1)  # for the decoder
+    await wait_until(lambda: len(read) == 10)
     track.end()
-    assert await reading == 10
+    await asyncio.wait_for(reading, 5)
+    assert len(read) == 10
 
 
 class Processor:

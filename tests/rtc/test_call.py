@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import lknb
-from lknb import rtc
+from lknb import api, rtc
 from lknb.core.client import CoreClient
 from lknb.errors import ConnectError, DisconnectedError, PublishTrackError, RequestError, TrackError
 from lknb.rtc.room import Room
@@ -275,19 +275,57 @@ async def test_the_same_identity_again_takes_the_place_of_the_first(join: Join) 
     await bob.wait_until(lambda: bob.remote_participants["alice"].sid == second.local_participant.sid)
 
 
-async def test_a_join_can_be_cancelled_at_any_point(join: Join) -> None:
-    bob = await join("bob")
-    for step in range(0, 60, 3):
+async def identities(server: lknb.DevServer, room: str) -> list[str]:
+    """Who is in a room, as the server says it."""
+    url = server.url.replace("ws", "http", 1)
+    async with api.LiveKitAPI(url, server.api_key, server.api_secret) as admin:
+        listed = await admin.room.list_participants(api.ListParticipantsRequest(room=room))
+    return [participant.identity for participant in listed.participants]
+
+
+async def test_a_join_can_be_cancelled_at_any_point(
+    join: Join, server: lknb.DevServer, request: pytest.FixtureRequest
+) -> None:
+    name = request.node.name
+    await join("bob")
+    began = time.monotonic()
+    await (await join("measured")).disconnect()
+    longest_s = 1.3 * (time.monotonic() - began)
+    joined = 0
+    for step in range(40):
         try:
-            async with asyncio.timeout(step / 1000):
-                room = await join("ghost")
+            async with asyncio.timeout(longest_s * step / 40):
+                room = await lknb.connect(name, identity=f"ghost-{step}", server=server)
         except TimeoutError:
             continue
+        joined += 1
         await room.disconnect()
-    await bob.wait_until(lambda: not bob.remote_participants)
-    ghost = await join("ghost")
-    await bob.wait_until(lambda: "ghost" in bob.remote_participants)
-    assert ghost.isconnected()
+    assert joined, "the longest step did not reach the end of a join"
+
+    async def only_bob() -> bool:
+        return await identities(server, name) == ["bob"]
+
+    await wait_until(only_bob)
+    assert (await join("after")).isconnected()
+
+
+async def test_publishing_can_be_cancelled_at_any_point(join: Join) -> None:
+    alice, bob = await join("alice"), await join("bob")
+    began = time.monotonic()
+    measured = await alice.local_participant.publish_track(lknb.Tone())
+    longest_s = 1.3 * (time.monotonic() - began)
+    await alice.local_participant.unpublish_track(measured.sid)
+    for step in range(30):
+        try:
+            async with asyncio.timeout(longest_s * step / 30):
+                publication = await alice.local_participant.publish_track(lknb.Tone())
+        except TimeoutError:
+            continue
+        await alice.local_participant.unpublish_track(publication.sid)
+    await bob.wait_until(lambda: not bob.remote_participants["alice"].track_publications)
+    # one that is there afterwards is the only one
+    last = await alice.local_participant.publish_track(lknb.Tone())
+    await bob.wait_until(lambda: list(bob.remote_participants["alice"].track_publications) == [last.sid])
 
 
 def test_two_asyncio_runs(server: lknb.DevServer, core: None) -> None:

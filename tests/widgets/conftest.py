@@ -61,6 +61,7 @@ class RecordedTrack:
 
     sid = "TR_cam"
     name = "camera"
+    participant_name = ""
     room_handle = 3
     width = 320
     height = 180
