@@ -11,7 +11,7 @@ SIGNAL_MESSAGE_BYTES = 2 * 1024 * 1024
 SIGNAL_MESSAGES_PER_S = 100
 JOIN_REQUEST_BYTES = 1024 * 1024
 """A `join_request` of /rtc/v1, before and after decompression."""
-HTTP_BODY_BYTES = 10 * 1024 * 1024
+HTTP_BODY_BYTES = 1024 * 1024
 TOKEN_BYTES = 8 * 1024
 
 # Text that participants choose (livekit: pkg/config/config.go LimitConfig, in UTF-8 bytes).

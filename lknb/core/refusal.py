@@ -64,7 +64,12 @@ def transport_error(error: Exception, address: ServerAddress) -> ConnectError:
         return ConnectError(f"nothing answers at {address}: is a server running there?{start}.", "unavailable")
     if isinstance(error, aiohttp.InvalidURL):
         return ConnectError(f"{address} is not a url", "bad_url")
-    return ConnectError(f"the connection to {address} broke before the room was joined: {error}", "unavailable")
+    return ConnectError(f"the connection to {address} broke before the room was joined: {_said(error)}", "unavailable")
+
+
+def _said(error: Exception) -> str:
+    # aiohttp's own errors hold the request's URL, and with it the offer and its ICE password
+    return type(error).__name__ if isinstance(error, aiohttp.ClientResponseError) else str(error)
 
 
 def timeout_error(address: ServerAddress, timeout_s: float) -> ConnectError:

@@ -8,7 +8,9 @@
     track_publication.py  what was announced; track.py what flows; track_request.py what we tell of ours
     data_packet.py        data, telephone keys and transcriptions
     option.py             what can be set; enumeration.py the enumerations
-    source.py             the contract of what a track is made from; running_source.py sources that run by themselves
+    source.py             the contract of what a track is made from
+    video_source.py, audio_source.py    pictures and sound of the notebook; capture_clock.py, video_output.py their way out
+    running_source.py, media_file.py    handles of sources that run in the core; core_source.py what they have in common
     video_*.py, audio_*.py, media_stream.py, frame_reader.py, track_flow.py, snapshot.py    frames as numpy arrays
     display.py            the hook through which `lknb.widgets` shows tracks in a cell
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 
@@ -48,7 +48,6 @@ class NoiseCancellationOptions:
     options: dict[str, object]
 
 
-@runtime_checkable
 class FrameProcessor(Protocol):
     """Something that changes each frame, as `livekit.rtc.FrameProcessor`."""
 

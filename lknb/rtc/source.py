@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from lknb.codec.layer import Layer, plan_layers
+from lknb.codec.layer import Layer
 from lknb.errors import MediaError
 from lknb.rtc.enumeration import VideoCodec
 
@@ -41,7 +41,8 @@ class Encoding:
             return cls("opus", max_bitrate_bps=options.audio_encoding.max_bitrate or None, dtx=dtx)
         codec = _ENCODED.get(int(options.video_codec))
         if codec is None:
-            name = VideoCodec(options.video_codec).name
+            known = {int(codec): codec.name for codec in VideoCodec}
+            name = known.get(int(options.video_codec), f"video codec {options.video_codec}")
             raise MediaError(f"{name} is not encoded by lknb; choose VideoCodec.VP8 or VideoCodec.H264")
         video = options.video_encoding
         simulcast = options.simulcast is not False
@@ -84,6 +85,3 @@ class MediaSource(Protocol):
 def frame_layers(source: Mapping[str, Any]) -> tuple[Layer, ...]:
     """The layers in the core's reply to `source_open`."""
     return tuple(Layer(**layer) for layer in source["layers"])
-
-
-__all__ = ["Encoding", "Kind", "MediaSource", "OpenSource", "frame_layers", "plan_layers"]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -13,6 +12,9 @@ from PIL import Image
 from lknb.codec import pixel
 from lknb.errors import FrameError
 from lknb.rtc.video_buffer_type import VideoBufferType
+
+if TYPE_CHECKING:
+    import av
 
 
 class VideoFrame:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import av
-
 from lknb.codec.clock import now_us
 from lknb.codec.simulcast import LayerEncoder
 from lknb.core.source.frames import frame_header
 
 if TYPE_CHECKING:
+    import av
+
     from lknb.core.client import CoreClient
 
 # A full link drops a frame; what follows it in its layer is useless, so the layer pauses.

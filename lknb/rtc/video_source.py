@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +24,7 @@ from lknb.rtc.video_frame import VideoFrame
 from lknb.rtc.video_output import VideoOutput
 
 if TYPE_CHECKING:
+    import av
     from PIL.Image import Image
 
     from lknb.core.client import CoreClient
@@ -89,7 +89,8 @@ class VideoSource:
         the caller's, 0 is now. `rotation` turns it clockwise. `metadata` is not sent. Raises `FrameError`, which says
         what was expected. Nothing happens once the source is closed.
         """
-        degrees = VideoRotation(rotation).degrees
+        if rotation not in VideoRotation.values():
+            raise FrameError(f"expected a VideoRotation, got {rotation!r}")
         picture = frame._copy_picture() if isinstance(frame, VideoFrame) else pixel.from_image(frame)
         if min(picture.width, picture.height) < MIN_SIDE_PIXELS:
             size = f"{picture.width}x{picture.height}"
@@ -97,7 +98,7 @@ class VideoSource:
         with self._changed:
             if self._closed:
                 return
-            self._new = _Capture(picture, self._clock.place(timestamp_us, now_us()), degrees)
+            self._new = _Capture(picture, self._clock.place(timestamp_us, now_us()), VideoRotation(rotation).degrees)
             self._changed.notify_all()
 
     async def aclose(self) -> None:

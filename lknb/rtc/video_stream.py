@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
-
-import av
+from typing import TYPE_CHECKING, Any
 
 from lknb.codec.clock import now_us
 from lknb.codec.video_decoder import VideoDecoder
@@ -18,6 +16,9 @@ from lknb.rtc.track_flow import ReadableTrack
 from lknb.rtc.video_buffer_type import VideoBufferType, VideoRotation
 from lknb.rtc.video_frame import VideoFrame
 from lknb.wire.frame import EncodedFrame
+
+if TYPE_CHECKING:
+    import av
 
 _REST_AFTER_S = 5.0
 _US_PER_S = 1_000_000

@@ -13,12 +13,13 @@ from lknb.server.config import ServerConfig
 from lknb.server.registry import RoomRegistry
 from lknb.server.room_service import RoomService
 from lknb.server.session import CORS, authorise, serve_session
-from lknb.transport.ice_lite import UdpMux
+from lknb.transport.ice_lite import UdpMux, host_addresses
 
 logger = logging.getLogger(__name__)
 
 REGISTRY = web.AppKey("registry", RoomRegistry)
-SERVICES = web.AppKey("services", dict[str, dict[str, twirp.Method]])
+SERVICES = web.AppKey("services", RoomService)
+SHUTDOWN_TIMEOUT_S = 0.5
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -32,7 +33,9 @@ async def _validate(request: web.Request) -> web.StreamResponse:
 
 
 async def _twirp(request: web.Request) -> web.StreamResponse:
-    return await twirp.serve(request.app[SERVICES].get(request.match_info["service"], {}), request)
+    service = request.app[SERVICES]
+    methods = service.methods if request.match_info["service"] == "livekit.RoomService" else {}
+    return await twirp.serve(methods, service.authorise, request)
 
 
 async def _health(request: web.Request) -> web.StreamResponse:
@@ -76,7 +79,9 @@ class Server:
 
     async def start(self) -> None:
         """Listen. OSError when a port is taken."""
-        mux = await UdpMux.open(host=self._config.bind, port=self._config.rtc_port)
+        bind = "127.0.0.1" if self._config.bind == "localhost" else self._config.bind
+        advertised = host_addresses() if bind in ("0.0.0.0", "::") else ()
+        mux = await UdpMux.open(host=bind, port=self._config.rtc_port, advertised_hosts=advertised)
         try:
             self._registry = RoomRegistry(self._config, mux)
             app = web.Application(
@@ -88,18 +93,19 @@ class Server:
             for path in ("/rtc", "/rtc/v1"):
                 app.router.add_get(path, _rtc)
                 app.router.add_get(f"{path}/validate", _validate)
-            app[SERVICES] = {"livekit.RoomService": RoomService(self._registry).methods}
+            app[SERVICES] = RoomService(self._registry)
             app.router.add_route("*", "/twirp/{service}/{method}", _twirp)
             self._runner = web.AppRunner(
                 app,
                 access_log=None,
                 handle_signals=False,
+                shutdown_timeout=SHUTDOWN_TIMEOUT_S,
                 # a join request travels in the request line
                 max_line_size=2 * limits.JOIN_REQUEST_BYTES,
                 max_field_size=2 * limits.TOKEN_BYTES,
             )
             await self._runner.setup()
-            site = web.TCPSite(self._runner, self._config.bind, self._config.port, reuse_address=True)
+            site = web.TCPSite(self._runner, bind, self._config.port, reuse_address=True)
             await site.start()
         except BaseException:
             mux.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import errno
 import json
 import logging
@@ -15,11 +16,14 @@ import os
 import secrets
 import signal
 import sys
+import threading
+import time
 from collections.abc import Sequence
 
 from lknb.server.config import DEV_KEY, DEV_SECRET, ServerConfig, check_keys, is_loopback, parse_keys
 
 PARENT_POLL_S = 0.5
+CLOSE_TIMEOUT_S = 1.5
 
 
 def parser() -> argparse.ArgumentParser:
@@ -129,17 +133,24 @@ async def _run(config: ServerConfig, options: argparse.Namespace, printed: dict[
         print(f"API key: {DEV_KEY}\nAPI secret: {DEV_SECRET}", file=sys.stderr, flush=True)
     for key, secret in printed.items():
         print(f"API key: {key}\nAPI secret: {secret}", file=sys.stderr, flush=True)
-    watch = asyncio.create_task(_watch_parent(options.parent, stop)) if options.parent else None
+    if options.parent:
+        threading.Thread(target=_watch_parent, args=(options.parent, loop, stop), daemon=True).start()
+    await stop.wait()
     try:
-        await stop.wait()
-    finally:
-        if watch is not None:
-            watch.cancel()
-        await server.close()
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await server.close()
+    except TimeoutError:
+        logging.getLogger(__name__).warning("not everybody could be told in %g s", CLOSE_TIMEOUT_S)
 
 
-async def _watch_parent(pid: int, stop: asyncio.Event) -> None:
-    """A child whose parent died is adopted by another process: that is how it knows, also after kill -9."""
+def _watch_parent(pid: int, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """A child whose parent died is adopted by another process: that is how it knows, also after kill -9.
+
+    A thread, which ends the process also when its loop is stuck.
+    """
     while os.getppid() == pid:
-        await asyncio.sleep(PARENT_POLL_S)
-    stop.set()
+        time.sleep(PARENT_POLL_S)
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(stop.set)
+    time.sleep(CLOSE_TIMEOUT_S)
+    os._exit(0)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from lknb.errors import WireError
+from lknb.errors import LimitExceeded, WireError
 from lknb.logic.negotiation import (
     Negotiation,
     SectionPlan,
@@ -65,6 +65,7 @@ class Connection:
         self._connected = False
         self._sctp_started = False
         self.lossy_dropped = 0
+        self.data_dropped = 0
 
     @property
     def connected(self) -> bool:
@@ -165,7 +166,7 @@ class Connection:
 
     def _flush(self, label: str) -> None:
         for raw in self._early.pop(label, ()):
-            self._channels[label].send(raw)
+            self._hand(self._channels[label], raw)
 
     def send_data(self, label: str, raw: bytes) -> None:
         """Send on a channel; what comes before a reliable channel is open waits for it, up to a limit."""
@@ -182,7 +183,14 @@ class Connection:
             logger.warning("a subscriber does not read its data; disconnected")
             self._on_failed()
         else:
+            self._hand(channel, raw)
+
+    def _hand(self, channel: DataChannel, raw: bytes) -> None:
+        try:
             channel.send(raw)
+        except (LimitExceeded, TransportError):
+            # larger than this one takes, or just closed: nobody else's business
+            self.data_dropped += 1
 
     def tick(self, now: float) -> None:
         """Feedback and reports."""

@@ -25,7 +25,7 @@ def receive(sender: Participant, label: str, raw: bytes) -> None:
 
     A sender without the grant, or a packet that is no DataPacket, is ignored: the channel goes on.
     """
-    if label not in (RELIABLE, LOSSY) or not sender.info.permission.can_publish_data:
+    if sender.gone or label not in (RELIABLE, LOSSY) or not sender.info.permission.can_publish_data:
         return
     if len(raw) > limits.DATA_PACKET_BYTES + ENVELOPE_BYTES:
         logger.debug("%s: data packet of %d bytes refused", sender.sid, len(raw))

@@ -15,7 +15,7 @@ from lknb.logic.negotiation import SectionPlan
 from lknb.server import data
 from lknb.server.connection import Connection
 from lknb.server.publishing import Publishing
-from lknb.server.section import OFFERED_TYPES, answer_send_plan, offer_send_plan
+from lknb.server.section import OFFERED_TYPES, PUBLISHED, answer_send_plan, offer_send_plan
 from lknb.wire.sdp import MediaSection, build_sdp, parse_sdp
 
 if TYPE_CHECKING:
@@ -82,6 +82,8 @@ class DualPeer:
         def plan(section: MediaSection) -> SectionPlan:
             if section.kind == "application":
                 return SectionPlan()
+            if section.kind not in PUBLISHED:
+                return SectionPlan(rejected=True)
             # sections for receiving are left over from an attempt at /rtc/v1: nothing is ever sent there
             return self._publishing.plan(section) or answer_send_plan(section, None)
 
@@ -92,7 +94,7 @@ class DualPeer:
 
     async def handle_answer(self, answer: rtc.SessionDescription) -> None:
         """The subscriber connection."""
-        if self._answer_deadline is None:
+        if self._answer_deadline is None or (answer.id and answer.id != self._offer_id):
             logger.info("%s answers, but nothing was offered", self._participant.sid)
             return
         await self._subscriber.complete(parse_sdp(answer.sdp))
@@ -154,6 +156,11 @@ class DualPeer:
     def restart(self) -> None:
         """New ICE credentials on the subscriber connection, which is ours to offer."""
         self._answer_deadline = None
+        self._again = False
+        for pending in (self._offer_due, self._offering):
+            if pending is not None:
+                pending.cancel()
+        self._offer_due = None
         self._offering = asyncio.create_task(self._restart_subscriber())
 
     async def _restart_subscriber(self) -> None:
@@ -197,6 +204,8 @@ class DualPeer:
             subscription.publication.tell_subscribed()
 
     def _offer_soon(self) -> None:
+        if not self._opened:
+            return  # the very first offer has everything
         if self._answer_deadline is not None or (self._offering is not None and not self._offering.done()):
             self._again = True
         elif self._offer_due is None:
@@ -204,7 +213,10 @@ class DualPeer:
 
     def _offer_now(self) -> None:
         self._offer_due = None
-        self._offering = asyncio.create_task(self._offer())
+        if self._answer_deadline is not None:
+            self._again = True
+        else:
+            self._offering = asyncio.create_task(self._offer())
 
     async def _offer(self) -> None:
         self._answer_deadline = time.monotonic() + ANSWER_TIMEOUT_S

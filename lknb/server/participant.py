@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from livekit.protocol import models, rtc
@@ -26,6 +27,21 @@ logger = logging.getLogger(__name__)
 State = models.ParticipantInfo.State
 Reason = models.DisconnectReason
 LEAVE_GRACE_S = 0.5
+ADD_TRACK_BYTES = 16 << 10
+MISSED_MAX = 200
+# what a client cannot learn in another way when it missed it; the state of everybody is told anew
+KEPT_WHILE_CUT = frozenset(
+    {
+        "mute",
+        "request_response",
+        "subscribed_quality_update",
+        "subscription_permission_update",
+        "subscription_response",
+        "track_published",
+        "track_subscribed",
+        "track_unpublished",
+    }
+)
 RequestReason = rtc.RequestResponse.Reason
 
 
@@ -52,7 +68,7 @@ class Participant:
             permission=grant.permission(),
             kind=grant.kind,
             client_protocol=join.client_info.client_protocol,
-            capabilities=join.client_info.capabilities,
+            capabilities=join.client_info.capabilities[:32],
         )
         self.signal: SignalLink | None = None
         self.publications: dict[str, Publication] = {}
@@ -63,6 +79,9 @@ class Participant:
         self._join_deadline: float | None = None
         self._signal_lost_at: float | None = None
         self._failed_at: float | None = None
+        self._releasing: asyncio.Task[None] | None = None
+        self._missed: deque[rtc.SignalResponse] = deque(maxlen=MISSED_MAX)
+        self.tracks_changed = False
         self._token_due = 0.0
         # who may subscribe to our tracks: None is everybody
         self.subscription_rules: list[rtc.TrackPermission] | None = None
@@ -91,6 +110,20 @@ class Participant:
         """Queue a signal message to this participant."""
         if self.signal is not None:
             self.signal.send(message)
+        elif not self.gone and self._signal_lost_at is not None and message.WhichOneof("message") in KEPT_WHILE_CUT:
+            self._missed.append(message)
+
+    def resume_signal(self, signal: SignalLink, response: rtc.ReconnectResponse, now: float) -> SignalLink | None:
+        """Go on over a new link, whose first message this response is; the link that was used before."""
+        signal.send(rtc.SignalResponse(reconnect=response))
+        before = self.signal
+        self.attach_signal(signal, now)
+        everybody = [self.info, *self.room.others(self)]
+        self.send(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=everybody)))
+        self.send(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self.room.info())))
+        while self._missed:
+            self.send(self._missed.popleft())
+        return before
 
     def attach_signal(self, signal: SignalLink, now: float) -> None:
         """Talk over this link from now on."""
@@ -151,6 +184,10 @@ class Participant:
             # a second codec of a track that is there already: subscribers are all served by the first
             self.refuse(RequestReason.UNSUPPORTED_TYPE, "backup codecs are not used by this server", wrapped)
             return
+        texts = (request.cid, request.name, request.stream, *(item.cid for item in request.simulcast_codecs))
+        if max(len(text.encode()) for text in texts) > limits.NAME_BYTES or request.ByteSize() > ADD_TRACK_BYTES:
+            self.refuse(RequestReason.LIMIT_EXCEEDED, f"names exceed {limits.NAME_BYTES} bytes", wrapped)
+            return
         if len(self.pending) >= limits.PENDING_TRACKS or len(self.publications) >= limits.TRACKS_PER_PARTICIPANT:
             self.refuse(RequestReason.LIMIT_EXCEEDED, "too many tracks", wrapped)
             return
@@ -165,6 +202,9 @@ class Participant:
     def publish(self, publication: Publication) -> None:
         """A pending track was negotiated: others see it and subscribe."""
         self.pending.pop(publication.cid, None)
+        if not self.may_publish(publication.info.source):
+            self.peer.end_publication(publication)
+            return
         self.publications[publication.sid] = publication
         self.info.is_publisher = True
         self.announce_tracks()
@@ -185,6 +225,7 @@ class Participant:
 
     def announce_tracks(self) -> None:
         """Tell everybody which tracks this participant has, and how they are."""
+        self.tracks_changed = False
         del self.info.tracks[:]
         self.info.tracks.extend(publication.info for publication in self.publications.values())
         self.info.is_publisher = bool(self.publications)
@@ -224,6 +265,7 @@ class Participant:
     def set_permission(self, permission: models.ParticipantPermission) -> None:
         """Change what it may do, now: forbidden tracks end, subscriptions follow."""
         self.info.permission.CopyFrom(permission)
+        self.pending = {cid: p for cid, p in self.pending.items() if self.may_publish(p.info.source)}
         for publication in list(self.publications.values()):
             if not self.may_publish(publication.info.source):
                 self.send(rtc.SignalResponse(track_unpublished=rtc.TrackUnpublishedResponse(track_sid=publication.sid)))
@@ -261,6 +303,8 @@ class Participant:
         if self.signal is not None and now >= self._token_due:
             self.send_token(now)
         self.peer.tick(now)
+        if self.tracks_changed:
+            self.announce_tracks()
         for publication in list(self.publications.values()):
             publication.tick(now)
 
@@ -276,9 +320,7 @@ class Participant:
         reason: Reason,
         action: rtc.LeaveRequest.Action = rtc.LeaveRequest.Action.DISCONNECT,
     ) -> None:
-        task = asyncio.ensure_future(self.leave(reason, tell=True, action=action))
-        self.room.tasks.add(task)
-        task.add_done_callback(self.room.tasks.discard)
+        self.depart(reason, tell=True, action=action)
 
     async def leave(
         self,
@@ -287,7 +329,19 @@ class Participant:
         tell: bool,
         action: rtc.LeaveRequest.Action = rtc.LeaveRequest.Action.DISCONNECT,
     ) -> None:
-        """Take it out of the room. `tell`: the client does not know yet. Idempotent."""
+        """Take it out of the room and close its connections. `tell`: the client does not know yet. Idempotent."""
+        self.depart(reason, tell=tell, action=action)
+        if self._releasing is not None:
+            await asyncio.shield(self._releasing)
+
+    def depart(
+        self,
+        reason: Reason,
+        *,
+        tell: bool,
+        action: rtc.LeaveRequest.Action = rtc.LeaveRequest.Action.DISCONNECT,
+    ) -> None:
+        """Take it out of the room now; its connections are closed in the background. Idempotent."""
         if self.gone:
             return
         self.gone = True
@@ -306,6 +360,12 @@ class Participant:
         self.info.state = State.DISCONNECTED
         self.info.disconnect_reason = reason
         self.room.remove(self, time.monotonic())
-        if self.signal is not None:
-            await self.signal.close()
+        self._releasing = asyncio.ensure_future(self._release())
+        self.room.tasks.add(self._releasing)
+        self._releasing.add_done_callback(self.room.tasks.discard)
+
+    async def _release(self) -> None:
+        signal, self.signal = self.signal, None
+        if signal is not None:
+            await signal.close()
         await self.peer.close()

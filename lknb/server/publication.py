@@ -110,11 +110,16 @@ class Publication:
         before = self.streams.get(stream.layer)
         self.streams[stream.layer] = stream
         self.note_ssrc(stream.layer, stream.ssrc)
-        self.publisher.announce_tracks()
+        # told by the clock: a hostile publisher may change its SSRC with every packet
+        self.publisher.tracks_changed = True
         if before is not None:
             stream.waiting |= before.waiting
             for subscription in self.subscriptions.values():
                 subscription.replaced(before, now)
+
+    def switched_off(self, layer: int) -> bool:
+        """Whether the publisher was told that nobody wants this layer: when it stops then, its first packet revives it."""
+        return self._told_quality is not None and layer > self._told_quality
 
     def layers_changed(self, now: float) -> None:
         """A layer came alive or died: everybody chooses anew."""
@@ -200,6 +205,8 @@ class Publication:
         """Mute or unmute; whether that changed anything. Nothing of a muted track is forwarded."""
         if self.info.muted == muted:
             return False
+        for stream in self.streams.values():
+            stream.activity.reset()
         self.info.muted = muted
         self.info.version.unix_micro = time.time_ns() // 1000
         for subscription in list(self.subscriptions.values()):

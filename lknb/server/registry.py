@@ -39,15 +39,18 @@ class RoomRegistry:
         """Start the clock."""
         self._ticker = asyncio.create_task(self._run())
 
-    def room_for(self, grant: Grant) -> Room | None:
-        """The room a token is for, made if it is not there; None when there are too many."""
-        name = grant.video.room
-        room = self.rooms.get(name)
+    def refusal(self, grant: Grant) -> str | None:
+        """Why there is no place for this participant, or None."""
+        room = self.rooms.get(grant.video.room)
         if room is None:
-            if len(self.rooms) >= limits.ROOMS:
-                return None
-            room = self.create(name)
-        return room
+            return "room limit exceeded" if len(self.rooms) >= limits.ROOMS else None
+        if room.find(grant.identity) is not None:
+            return None  # it takes the place it has
+        if room.max_participants and len(room.participants) >= room.max_participants:
+            return "room is full"
+        if sum(len(room.participants) for room in self.rooms.values()) >= limits.PARTICIPANTS:
+            return "participant limit exceeded"
+        return None
 
     def create(self, name: str) -> Room:
         """A room of this name, the one that is there if there is one."""

@@ -148,7 +148,11 @@ class Room:
             self._room_update_due = None
             self.broadcast(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self.info())))
         for participant in list(self.participants.values()):
-            participant.tick(now)
+            try:
+                participant.tick(now)
+            except Exception:
+                # one participant's fault must not stop the clock of the others
+                logger.exception("%s: timer failed", participant.sid)
 
     def expired(self, now: float) -> bool:
         """Whether the room has been empty for longer than its timeouts allow."""
@@ -159,5 +163,4 @@ class Room:
 
     async def close(self, reason: models.DisconnectReason) -> None:
         """Send everybody away."""
-        for participant in list(self.participants.values()):
-            await participant.leave(reason, tell=True)
+        await asyncio.gather(*(p.leave(reason, tell=True) for p in list(self.participants.values())))

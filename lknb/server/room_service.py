@@ -44,7 +44,8 @@ class RoomService:
             "MoveParticipant": self._admin(proto.MoveParticipantRequest, self._unimplemented),
         }
 
-    def _grant(self, authorisation: str) -> Grant:
+    def authorise(self, authorisation: str) -> Grant:
+        """The grant of an Authorization header. Raises TwirpError."""
         try:
             return self._registry.authority.verify(authorisation.removeprefix("Bearer "))
         except TokenRefused:
@@ -52,7 +53,7 @@ class RoomService:
 
     def _method(self, request: type[Message], permission: str, act: Callable[[Any], Awaitable[Message]]) -> Method:
         async def call(authorisation: str, message: Message) -> Message:
-            if not getattr(self._grant(authorisation).video, permission):
+            if not getattr(self.authorise(authorisation).video, permission):
                 raise TwirpError("unauthenticated", "permissions denied")
             return await act(message)
 
@@ -60,7 +61,7 @@ class RoomService:
 
     def _admin(self, request: type[Message], act: Callable[[Any], Awaitable[Message]]) -> Method:
         async def call(authorisation: str, message: Any) -> Message:
-            video = self._grant(authorisation).video
+            video = self.authorise(authorisation).video
             if not video.room_admin or not video.room or video.room != message.room:
                 raise TwirpError("unauthenticated", "permissions denied")
             return await act(message)

@@ -63,6 +63,9 @@ def authorise(registry: RoomRegistry, request: web.Request) -> tuple[Grant, Join
     problem = check_metadata(grant.name, join.metadata or grant.metadata, attributes)
     if problem:
         raise web.HTTPBadRequest(text=problem, headers=CORS)
+    full = registry.refusal(grant)
+    if full:
+        raise web.HTTPServiceUnavailable(text=full, headers=CORS)
     grant.attributes = attributes
     grant.metadata = join.metadata or grant.metadata
     return grant, join
@@ -79,11 +82,7 @@ async def serve_session(registry: RoomRegistry, request: web.Request) -> web.Str
     grant, join = authorise(registry, request)
     if request.headers.get("Upgrade", "").lower() != "websocket":
         raise web.HTTPNotFound(headers=CORS)
-    room = registry.room_for(grant)
-    if room is None:
-        raise web.HTTPServiceUnavailable(text="room limit exceeded", headers=CORS)
-    if room.max_participants and len(room.participants) >= room.max_participants and not room.find(grant.identity):
-        raise web.HTTPServiceUnavailable(text="room is full", headers=CORS)
+    room = registry.create(grant.video.room)
     socket = web.WebSocketResponse(heartbeat=10.0, max_msg_size=limits.SIGNAL_MESSAGE_BYTES, compress=False)
     await socket.prepare(request)
     signal = SignalLink(socket)
@@ -102,9 +101,10 @@ async def _join(
     registry: RoomRegistry, room: Room, grant: Grant, join: JoinParameters, signal: SignalLink
 ) -> Participant:
     now = time.monotonic()
-    before = room.find(grant.identity)
-    if before is not None:
-        await before.leave(Reason.DUPLICATE_IDENTITY, tell=True)
+    # the room may have gone while the websocket was made
+    room = registry.create(room.name)
+    while (before := room.find(grant.identity)) is not None:
+        before.depart(Reason.DUPLICATE_IDENTITY, tell=True)
     participant = Participant(room, grant, join, registry.authority)
     participant.peer = (SinglePeer if join.single_peer_connection else DualPeer)(participant, registry.mux)
     participant.attach_signal(signal, now)
@@ -142,7 +142,10 @@ async def _join(
             await participant.peer.handle_offer(join.publisher_offer)
     except WireError as error:
         logger.info("%s: %s", participant.sid, error)
-        await participant.leave(Reason.JOIN_FAILURE, tell=True)
+        participant.depart(Reason.JOIN_FAILURE, tell=True)
+    except BaseException:
+        participant.depart(Reason.JOIN_FAILURE, tell=True)
+        raise
     return participant
 
 
@@ -154,16 +157,12 @@ async def _resume(
         leave = rtc.LeaveRequest(can_reconnect=True, reason=Reason.STATE_MISMATCH, action=Action.RECONNECT)
         signal.send(rtc.SignalResponse(leave=leave))
         return None
-    old = participant.signal
-    participant.attach_signal(signal, time.monotonic())
-    if old is not None:
-        await old.close(WSCloseCode.GOING_AWAY)
     server_info = models.ServerInfo(version=SERVER_VERSION, protocol=PROTOCOL, node_id=registry.node_id)
-    participant.send(rtc.SignalResponse(reconnect=rtc.ReconnectResponse(server_info=server_info)))
-    everybody = [participant.info, *room.others(participant)]
-    participant.send(rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=everybody)))
-    participant.send(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=room.info())))
+    response = rtc.ReconnectResponse(server_info=server_info)
+    before = participant.resume_signal(signal, response, time.monotonic())
     participant.peer.restart()
+    if before is not None:
+        await before.close(WSCloseCode.GOING_AWAY)
     return participant
 
 

@@ -18,7 +18,7 @@ from lknb.logic.negotiation import SectionPlan, find_codec
 from lknb.server import data
 from lknb.server.connection import Connection
 from lknb.server.publishing import Publishing
-from lknb.server.section import answer_send_plan
+from lknb.server.section import PUBLISHED, answer_send_plan
 from lknb.wire.sdp import MediaSection, build_sdp, parse_sdp
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ APPLY_ANSWER_S = 0.05
 class _Slot:
     kind: str
     subscription: Subscription | None = None
+    receiving: bool = False
+    """Whether the client can receive in it, by its latest offer."""
+    codecs: frozenset[str] = frozenset()
     shown: str = ""
     """The track the client was told of last here: put back before an answer shows the section empty, it would be no event."""
 
@@ -69,6 +72,7 @@ class SinglePeer:
         description = parse_sdp(offer.sdp)
         mapping: dict[str, str] = {}
         started: list[tuple[Subscription, int]] = []
+        fresh: list[str] = []
 
         def plan(section: MediaSection) -> SectionPlan:
             if section.kind == "application":
@@ -76,8 +80,14 @@ class SinglePeer:
             sending = self._publishing.plan(section)
             if sending is not None:
                 return sending
+            if section.kind not in PUBLISHED:
+                return SectionPlan(rejected=True)
+            if section.mid not in self._slots:
+                fresh.append(section.mid)
             slot = self._slots.setdefault(section.mid, _Slot(section.kind))
-            if slot.subscription is None:
+            slot.receiving = section.direction in ("recvonly", "sendrecv")
+            slot.codecs = frozenset(codec.name.lower() for codec in section.codecs)
+            if slot.subscription is None and slot.receiving:
                 slot.subscription = self._next(section, slot)
                 if slot.subscription is not None:
                     slot.subscription.mid = section.mid
@@ -103,6 +113,7 @@ class SinglePeer:
                 subscription.payload_type = payload_type
                 if was_connected:
                     self._start_later(subscription)
+        self._refuse_undecodable(fresh)
         if self._waiting:
             self._require()
 
@@ -158,17 +169,26 @@ class SinglePeer:
 
     def _next(self, section: MediaSection, slot: _Slot) -> Subscription | None:
         for subscription in self._waiting:
-            if subscription.kind != section.kind or subscription.publication.sid == slot.shown:
-                continue
-            self._waiting.remove(subscription)
-            if find_codec(section, subscription.publication.codec) is not None:
+            if self._fits(subscription, slot) and find_codec(section, subscription.publication.codec) is not None:
+                self._waiting.remove(subscription)
                 return subscription
-            response = rtc.SubscriptionResponse(
-                track_sid=subscription.publication.sid, err=models.SubscriptionError.SE_CODEC_UNSUPPORTED
-            )
-            self._participant.send(rtc.SignalResponse(subscription_response=response))
-            return self._next(section, slot)
         return None
+
+    @staticmethod
+    def _fits(subscription: Subscription, slot: _Slot) -> bool:
+        publication = subscription.publication
+        return subscription.kind == slot.kind and publication.codec in slot.codecs and publication.sid != slot.shown
+
+    def _refuse_undecodable(self, fresh: list[str]) -> None:
+        """A codec that even the newest sections of its kind do not offer is one the client cannot decode."""
+        for subscription in list(self._waiting):
+            newest = [self._slots[mid] for mid in fresh if self._slots[mid].kind == subscription.kind]
+            if newest and not any(subscription.publication.codec in slot.codecs for slot in newest):
+                self._waiting.remove(subscription)
+                response = rtc.SubscriptionResponse(
+                    track_sid=subscription.publication.sid, err=models.SubscriptionError.SE_CODEC_UNSUPPORTED
+                )
+                self._participant.send(rtc.SignalResponse(subscription_response=response))
 
     def _on_connected(self) -> None:
         self._participant.on_connected()
@@ -203,9 +223,16 @@ class SinglePeer:
             self._requirement = None
         missing = {}
         for kind in ("audio", "video"):
-            wanted = sum(1 for subscription in self._waiting if subscription.kind == kind)
-            free = sum(1 for slot in self._slots.values() if slot.kind == kind and slot.subscription is None)
-            missing[kind] = max(0, wanted - free - self._requested[kind])
+            free = [s for s in self._slots.values() if s.kind == kind and s.subscription is None and s.receiving]
+            wanted = [subscription for subscription in self._waiting if subscription.kind == kind]
+            unplaced = 0
+            for subscription in wanted:
+                slot = next((slot for slot in free if self._fits(subscription, slot)), None)
+                if slot is None:
+                    unplaced += 1
+                else:
+                    free.remove(slot)
+            missing[kind] = max(0, unplaced - self._requested[kind])
             self._requested[kind] += missing[kind]
         requirement = rtc.MediaSectionsRequirement(num_audios=missing["audio"], num_videos=missing["video"])
         self._participant.send(rtc.SignalResponse(media_sections_requirement=requirement))

@@ -141,6 +141,8 @@ class Stream:
     def tick(self, now: float) -> None:
         """Timers."""
         if not self.publication.muted and self.activity.tick(now):
+            if not self.activity.live and self.publication.switched_off(self.layer):
+                self.activity.reset()
             self.publication.layers_changed(now)
         for subscription in self._followers:
             subscription.choose_temporal()

@@ -52,6 +52,9 @@ class Uplink:
 
     def bind(self, section: MediaSection, publication: Publication, payload_type: int) -> None:
         """Packets of this section belong to this publication."""
+        known = self._sections.get(section.mid)
+        if known is not None and known[1] != payload_type:
+            self._streams = {ssrc: stream for ssrc, stream in self._streams.items() if stream.mid != section.mid}
         level_id = section.extensions.get(extension.AUDIO_LEVEL, 0)
         self._sections[section.mid] = (publication, payload_type, level_id)
         if not section.rids:
@@ -82,11 +85,11 @@ class Uplink:
                 self._twcc.add(value[0] << 8 | value[1], arrival_us)
                 self._media_ssrc = view.ssrc
         stream = self._streams.get(view.ssrc)
-        if stream is None or stream.payload_type != view.payload_type:
+        if stream is None:
             stream = self._bind(view)
-            if stream is None:
-                self.dropped += 1
-                return
+        if stream is None or stream.payload_type != view.payload_type:
+            self.dropped += 1
+            return
         stream.receive(view, arrival_us, self._clock())
 
     def _bind(self, view: RtpView) -> Stream | None:
@@ -100,6 +103,9 @@ class Uplink:
         rid = self._text(view, self._rid_id) or ""
         layer = publication.layer_of(rid)
         stream = Stream(publication, mid, layer, view.ssrc, payload_type, level_id, self)
+        replaced = publication.streams.get(layer)
+        if replaced is not None:
+            self._streams.pop(replaced.ssrc, None)
         self._streams[view.ssrc] = stream
         publication.add_stream(stream, self._clock())
         logger.debug("%s layer %d %r is ssrc %d", publication.sid, layer, rid, view.ssrc)

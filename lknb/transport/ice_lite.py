@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from aioice import stun
 from aioice.candidate import candidate_foundation, candidate_priority
+from aioice.ice import get_host_addresses
 from aioice.utils import random_string
 
 from lknb.transport.ice import IceTransport
@@ -35,6 +36,11 @@ class MuxCounters:
     malformed_stun: int = 0
     unauthenticated: int = 0
     role_conflicts: int = 0
+
+
+def host_addresses() -> tuple[str, ...]:
+    """This machine's addresses, for the candidates of a socket that listens on all of them."""
+    return ("127.0.0.1", *get_host_addresses(use_ipv4=True, use_ipv6=False))
 
 
 class UdpMux:

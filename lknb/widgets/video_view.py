@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import functools
 import logging
@@ -175,8 +174,9 @@ class VideoView(anywidget.AnyWidget):
             comm.harden(change["new"])
 
     def _send(self, msg: Mapping[str, Any], buffers: Sequence[bytes] | None = None) -> None:
-        if self.comm is not None:
-            comm.send(self.comm, msg, buffers or ())
+        opened = self.comm
+        if opened is not None:
+            comm.send(opened, msg, buffers or ())
 
     def _handle_custom_msg(self, content: Any, buffers: Sequence[Any]) -> None:
         kind = content.get("type") if isinstance(content, dict) else None
@@ -205,13 +205,13 @@ class VideoView(anywidget.AnyWidget):
     def _answer_hello(self, to: Mapping[str, Any], future: concurrent.futures.Future[Any]) -> None:
         try:
             ok, _ = future.result()
-        except (LknbError, asyncio.CancelledError, concurrent.futures.CancelledError) as error:
+        except LknbError as error:
             self._refuse(to, error)
             return
         # the ticket goes to the page and nowhere else: no trait, no log
         self.send({"type": "lane", **to, "port": ok["port"], "ticket": ok["ticket"]})
 
-    def _refuse(self, to: Mapping[str, Any], error: BaseException) -> None:
+    def _refuse(self, to: Mapping[str, Any], error: LknbError) -> None:
         reason = str(error).partition("\n")[0]
         if isinstance(error, TrackError):
             self.send({"type": "ended", **to, "detail": ""})

@@ -154,6 +154,8 @@ async def test_what_is_no_picture_is_refused_at_once(published: Published) -> No
         published.source.capture_frame("red")  # type: ignore[arg-type]
     with pytest.raises(FrameError, match="at least 18 pixels to send, got 10x10"):
         published.source.capture_frame(plain(RED, 10, 10))
+    with pytest.raises(FrameError, match="expected a VideoRotation, got 90"):
+        published.source.capture_frame(plain(RED), rotation=90)
     with pytest.raises(FrameError, match="at least 18"):
         VideoSource(16, 16)
     with pytest.raises(FrameError, match="4096"):

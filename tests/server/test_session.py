@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 
@@ -12,6 +13,7 @@ from livekit import api
 from livekit.protocol import models, rtc
 
 from lknb.server.app import Server
+from lknb.wire.sdp import build_sdp
 from tests.kit.poll import wait_until
 from tests.kit.raw import RawClient, RawTrack
 from tests.kit.token import API_KEY, API_SECRET, make_token
@@ -383,3 +385,74 @@ async def test_a_codec_the_subscriber_cannot_decode_is_told_once(join: Join, url
     refusal = await bob.wait_for("subscription_response")
     assert (refusal.track_sid, refusal.err) == (track.sid, models.SubscriptionError.SE_CODEC_UNSUPPORTED)
     await bob.close()
+
+
+async def test_two_joins_of_an_identity_at_once_leave_one(join: Join, server: Server) -> None:
+    await join("alice")
+    await asyncio.gather(join("alice", wait=False), join("alice", wait=False), return_exceptions=True)
+    await wait_until(lambda: len(server.registry.rooms["room"].participants) == 1)
+
+
+async def test_a_section_the_client_cannot_receive_in_is_never_used(join: Join) -> None:
+    own = RawTrack("own", "vp8")
+    alice = await join("alice", own, receive=1)
+    await alice.unpublish(own)
+    tracks = [RawTrack(f"cam{i}", "vp8", name=str(i)) for i in range(3)]
+    await join("bob", *tracks)
+    for track in tracks:
+        await alice.receiving(track.sid)
+    assert alice.answer is not None
+    assert next(s for s in alice.answer.media if s.mid == "own").direction == "inactive"
+
+
+async def test_what_may_not_be_published_any_more_is_not(join: Join, server: Server) -> None:
+    alice = await join("alice")
+    track = RawTrack("cam", "vp8")
+    alice.tracks.append(track)
+    await alice.request(add_track=track.request())
+    await alice.published(track)
+    participant = server.registry.rooms["room"].participants[alice.sid]
+    participant.set_permission(models.ParticipantPermission(can_publish=False, can_subscribe=True))
+    alice._order.append((track.mid, track.kind, track.plan()))
+    await alice.offer()
+    await alice.wait_for("answer", after=len(alice.signals) - 1)
+    assert participant.publications == {}
+
+
+async def test_names_of_tracks_have_a_limit(join: Join) -> None:
+    alice = await join("alice")
+    for name, fits in (("n" * 256, True), ("n" * 257, False)):
+        track = RawTrack("cam" + str(fits), "vp8", name=name)
+        await alice.request(add_track=track.request())
+        if fits:
+            await alice.published(track)
+        else:
+            assert (await alice.wait_for("request_response")).reason == rtc.RequestResponse.LIMIT_EXCEEDED
+
+
+async def test_what_a_participant_missed_while_it_was_cut_is_told_after_the_resume(
+    join: Join, server: Server, url: str
+) -> None:
+    track = RawTrack("cam", "vp8")
+    alice = await join("alice", track)
+    await alice.socket.close()
+    participant = server.registry.rooms["room"].participants[alice.sid]
+    await wait_until(lambda: participant.signal is None)
+    participant.mute(track.sid, True, by_admin=True)
+    params = {"access_token": make_token("alice", "room"), "reconnect": "1", "sid": alice.sid}
+    kinds = []
+    async with aiohttp.ClientSession() as session, session.ws_connect(url + "/rtc", params=params) as socket:
+        while "mute" not in kinds:
+            message = rtc.SignalResponse.FromString(await socket.receive_bytes(timeout=5))
+            kinds.append(message.WhichOneof("message"))
+    assert kinds[:2] == ["reconnect", "update"]
+
+
+async def test_a_section_of_another_kind_is_rejected(join: Join) -> None:
+    alice = await join("alice")
+    offer = alice._negotiation.create_offer(alice._order, alice.transport.local("actpass"))
+    text = build_sdp(offer).replace("m=video", "m=text", 1)
+    await alice.request(offer=rtc.SessionDescription(type="offer", sdp=text, id=50))
+    await alice.wait_for("answer", lambda m: m.id == 50)
+    assert alice.answer is not None
+    assert [s.rejected for s in alice.answer.media if s.kind == "text"] == [True]

@@ -13,6 +13,7 @@ from livekit.protocol import models, rtc
 from lknb.server.app import Server
 from lknb.wire.h264 import depacketize_h264, h264_dimensions
 from lknb.wire.rtcp import Bye, Nack, Pli, ReceiverReport, ReportBlock, SenderReport, TransportFeedback
+from lknb.wire.rtp import build_rtp, pack_extensions
 from lknb.wire.vp8 import build_vp8_descriptor, depacketize_vp8, parse_vp8_descriptor, vp8_dimensions
 from tests.kit.poll import wait_until
 from tests.kit.raw import RawClient, RawTrack
@@ -426,3 +427,42 @@ async def test_a_lower_frame_rate_drops_temporal_layers_without_a_hole(join: Joi
     assert_unbroken(bob, ssrc)
     ids = [parse_vp8_descriptor(view.payload).picture_id or 0 for view in bob.media(ssrc)]
     assert all((after - before) & 0x7FFF == 1 for before, after in itertools.pairwise(ids))
+
+
+async def test_an_ssrc_that_changes_its_payload_type_floods_nobody(join: Join) -> None:
+    track = camera()
+    alice = await join("alice", track)
+    bob = await join("bob")
+    async with feeding(alice, track) as feed:
+        ssrc = await bob.receiving(track.sid)
+        await wait_until(lambda: bob.media(ssrc))
+        updates = len(bob.all("update"))
+        for number in range(300):
+            packet = build_rtp(
+                payload_type=(96, 100)[number % 2], marker=False, sequence_number=feed.sequence[""] + 5000 + number,
+                timestamp=0, ssrc=12_345 + number % 2, payload=b"\x10\x01", extensions=pack_extensions([(1, b"cam")]),
+            )  # fmt: skip
+            alice.transport.send_rtp(packet)
+        count = len(bob.media(ssrc))
+        await wait_until(lambda: len(bob.media(ssrc)) > count + 20)
+        assert len(bob.all("update")) - updates < 10
+
+
+async def test_a_layer_that_was_switched_off_on_request_is_back_at_once(join: Join) -> None:
+    track = camera()
+    alice = await join("alice", track)
+    bob = await join("bob")
+    async with feeding(alice, track) as feed:
+        ssrc = await bob.receiving(track.sid)
+        await wait_until(lambda: bob.media(ssrc))
+        await bob.request(track_setting=rtc.UpdateTrackSettings(track_sids=[track.sid], disabled=True))
+        await alice.wait_for("subscribed_quality_update", lambda m: not any(q.enabled for q in m.subscribed_qualities))
+        feed.paused = True
+        feedback = len(alice.reports)
+        await wait_until(lambda: len(alice.reports) > feedback + 2, 10)  # a good while without a packet
+        count = len(bob.media(ssrc))
+        feed.paused = False
+        began = asyncio.get_running_loop().time()
+        await bob.request(track_setting=rtc.UpdateTrackSettings(track_sids=[track.sid], quality=2))  # type: ignore[arg-type]
+        await wait_until(lambda: len(bob.media(ssrc)) > count)
+        assert asyncio.get_running_loop().time() - began < 1.5

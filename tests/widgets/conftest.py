@@ -12,6 +12,7 @@ import pytest
 from comm.base_comm import BaseComm
 
 from tests.kit.jupyterlab import JupyterLab, Notebook
+from tests.widgets.screen import CLEAN_UP, SET_UP, Screen
 
 
 class RecordedComm(BaseComm):
@@ -107,3 +108,22 @@ def shared_notebook(lab: JupyterLab) -> Iterator[Notebook]:
     notebook = lab.open(["pass"] * 10)
     yield notebook
     notebook.close()
+
+
+@pytest.fixture(scope="module")
+def set_up(shared_notebook: Notebook) -> Screen:
+    shared_notebook.run(0, SET_UP)
+    return Screen(shared_notebook)
+
+
+@pytest.fixture
+def screen(set_up: Screen) -> Iterator[Screen]:
+    """The shared notebook; whatever the test shows is closed, and the page has said no error."""
+    yield set_up
+    set_up.run(CLEAN_UP, 9)
+    for cell in range(1, 9):
+        set_up.notebook.activate(cell)
+        set_up.notebook.command("notebook:clear-cell-output")
+    errors = list(set_up.notebook.errors)
+    set_up.notebook.console.clear()
+    assert errors == []

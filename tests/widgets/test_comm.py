@@ -128,9 +128,9 @@ def hello(number):
 
 
 BUSY = {
-    "sleeps": "time.sleep(3)",
-    "loops": "end = time.monotonic() + 3\nwhile time.monotonic() < end: pass",
-    "awaits": "await asyncio.sleep(3)",
+    "sleeps": "time.sleep(2)",
+    "loops": "end = time.monotonic() + 2\nwhile time.monotonic() < end: pass",
+    "awaits": "await asyncio.sleep(2)",
 }
 
 

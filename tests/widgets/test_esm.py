@@ -1,29 +1,19 @@
 import json
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from lknb.core.message import decode_message, encode_message
 from lknb.widgets import esm
 from tests.kit import npm
+from tests.widgets.node import JS, node
 
-JS = Path(esm.__file__).parent / "js"
 MODULES = sorted(JS.glob("*.js"))
 FORBIDDEN = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|\beval\b|new Function|document\.write|https?://(?!localhost|www\.w3\.org/2000/svg)"
 )
 TOP_LEVEL = re.compile(r"^(?:export )?(?:async )?(?:const|let|var|function|class) (\w+)", re.MULTILINE)
-
-
-def node(source: str, *arguments: str, stdin: str = "") -> str:
-    """Run an ES module that may import from the widgets' folder; its output."""
-    source = re.sub(r'from "\./(\w+)\.js"', lambda m: f"from {json.dumps(str(JS / m[1]) + '.js')}", source)
-    command = ["node", "--input-type=module", "--eval", source, *arguments]
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=30, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_every_module_goes_to_the_page_or_the_worker_once():
@@ -69,18 +59,22 @@ def test_the_code_is_loaded_once_for_all_widgets_and_again_after_a_failure():
         URL.createObjectURL = (blob) => { urls += 1; return "data:text/javascript," + encodeURIComponent(blob.text); };
         globalThis.Blob = class { constructor([text]) { this.text = text; } };
         const url = (n) => "data:text/javascript," + encodeURIComponent(process.argv[1] + "//" + n);
-        const good = "export default () => ({ initialize: ({ name }) => name, render: ({ name }) => name + '!' })";
+        const good = "export default () => ({ initialize: ({ name }) => () => console.log('closed', name), render: () => 0 })";
         const make = async (n) => (await import(url(n))).default();
-        const model = (code) => ({ get: () => code });
+        const model = (code) => ({ values: [code], get() { return this.values.at(-1) }, set(_, value) { this.values.push(value) } });
         const [a, b, c] = [await make(1), await make(2), await make(3)];
         await a.initialize({ model: model("this is no module") }).catch((error) => console.log(error.name));
-        console.log(await a.initialize({ model: model(good), name: "a" }), a.render({ name: "a" }));
-        console.log(await b.initialize({ model: model(good), name: "b" }), await c.initialize({ model: model(good), name: "c" }));
+        const mine = model(good);
+        const close = await a.initialize({ model: mine, name: "a" });
+        await b.initialize({ model: model(good), name: "b" });
+        await c.initialize({ model: model(good), name: "c" });
+        close();
+        console.log(JSON.stringify(mine.values.slice(1)));
         console.log(urls);
         """,
         esm.video_esm(),
     )
-    assert told.split() == ["SyntaxError", "a", "a!", "b", "c", "2"]
+    assert told.splitlines() == ["SyntaxError", "closed a", '["",null]', "2"]
 
 
 def test_the_workers_text_is_a_classic_script():

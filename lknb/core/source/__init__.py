@@ -1,14 +1,15 @@
 """Sources of encoded media in the core process.
 
-    encoded.py    the contract: what the core may do with a source
-    registry.py   `open_source(type, kind, parameters)`
-    frames.py     "frames": encoded by the kernel, handed through
-    pattern.py    "pattern": a moving test picture
-    painter.py    the picture of the pattern
-    tone.py       "tone": a sine, steady or in beeps
-    file.py       "file": any media PyAV opens, passed through or encoded again
-    player.py     one open media file: its reading thread and its clock
-    pace.py       when the next frame is due
+    encoded.py         the contract: what the core may do with a source
+    registry.py        `open_source(type, kind, parameters)`
+    frames.py          "frames": encoded by the kernel, handed through; their form on the link
+    threaded.py        what the sources that run by themselves have in common; pace.py when their next frame is due
+    pattern.py         "pattern": a moving test picture; painter.py paints it
+    tone.py            "tone": a sine, steady or in beeps
+    file.py            "file": any media PyAV opens. One file has
+    player.py            a player, with its clock (media_clock.py), a thread that reads (reader.py),
+    packet_queue.py      and a queue of packets for each of its
+    file_playback.py     sources: file_video.py, file_audio.py; passthrough.py says what is sent as it is
 
 All but "frames" run by themselves in daemon threads, so a busy kernel does not stop them; they encode with `codec`. A
 sink is called from such a thread: the core hops onto its loop.

@@ -135,7 +135,15 @@ class MediaPlayer:
 
     def _open(self) -> InputContainer:
         try:
-            return av.open(self.path, "r", format=self._format, options=self._options, timeout=_TIMEOUT_S)
+            return av.open(
+                self.path,
+                "r",
+                format=self._format,
+                options=self._options,
+                timeout=_TIMEOUT_S,
+                # titles in some old code page are no reason not to play
+                metadata_errors="replace",
+            )
         except (av.FFmpegError, OSError, ValueError) as error:
             raise MediaError(f"{self.path!r} cannot be opened: {error}") from error
 

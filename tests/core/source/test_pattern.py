@@ -13,7 +13,7 @@ from lknb.core.source.pattern import TestPattern
 from lknb.errors import MediaError
 from tests.codec.content import mean_color
 from tests.core.source.media import Recorder
-from tests.kit.poll import wait_until_sync
+from tests.kit.poll import TIME_FACTOR, wait_until_sync
 
 
 def test_frames_come_in_real_time_on_the_grid_of_the_frame_rate() -> None:
@@ -27,7 +27,7 @@ def test_frames_come_in_real_time_on_the_grid_of_the_frame_rate() -> None:
     assert min(steps) == 1
     assert frames[0].keyframe
     assert frames[-1].timestamp_us - frames[0].timestamp_us >= 19 * 33_333
-    assert recorder.lateness_ms[len(recorder.frames) // 2] < 30
+    assert recorder.lateness_ms[len(recorder.frames) // 2] < 30 * TIME_FACTOR
 
 
 def test_layers_follow_the_size() -> None:

@@ -13,7 +13,7 @@ from lknb.core.source.tone import Tone
 from lknb.errors import MediaError
 from tests.codec.content import frequency_hz
 from tests.core.source.media import Recorder
-from tests.kit.poll import wait_until_sync
+from tests.kit.poll import TIME_FACTOR, wait_until_sync
 
 
 def test_packets_come_every_20_ms_without_drift_or_gap() -> None:
@@ -22,7 +22,7 @@ def test_packets_come_every_20_ms_without_drift_or_gap() -> None:
     frames = recorder.wait(40)
     source.stop()
     assert {later.timestamp - earlier.timestamp for earlier, later in itertools.pairwise(frames)} <= {960}
-    assert recorder.lateness_ms[len(recorder.frames) // 2] < 15
+    assert recorder.lateness_ms[len(recorder.frames) // 2] < 15 * TIME_FACTOR
     assert (source.kind, source.codec, source.width, source.rids) == ("audio", "opus", 0, ())
 
 

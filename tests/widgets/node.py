@@ -1,0 +1,21 @@
+"""The widgets' JavaScript in Node, for what needs no browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+from lknb.widgets import esm
+
+JS = Path(esm.__file__).parent / "js"
+
+
+def node(source: str, *arguments: str) -> str:
+    """Run an ES module that may import from the widgets' folder; its output. AssertionError when it fails."""
+    source = re.sub(r'from "\./(\w+)\.js"', lambda match: f"from {json.dumps(str(JS / match[1]) + '.js')}", source)
+    command = ["node", "--input-type=module", "--eval", source, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
