@@ -61,6 +61,7 @@ class RoomSession:
         self._lost: asyncio.Future[ConnectError] = self._loop.create_future()
         self._unsent: list[rtc.SignalRequest] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._connecting: asyncio.Task[Any] | None = None
         self._releasing: asyncio.Task[None] | None = None
         self._leave_awaited: asyncio.TimerHandle | None = None
         self._responses: dict[str, Callable[[rtc.SignalResponse], None]] = {
@@ -100,6 +101,7 @@ class RoomSession:
 
         Raises `ConnectError`. Then, and when cancelled at any point, nothing stays open and the server is told.
         """
+        self._connecting = asyncio.current_task()
         try:
             self._address = ServerAddress.parse(url)
             self._move(RoomChange.CONNECT)
@@ -108,6 +110,8 @@ class RoomSession:
         except BaseException:
             await self._release_whatever_happens(Reason.CLIENT_INITIATED)
             raise
+        finally:
+            self._connecting = None
         self._move(RoomChange.JOINED)
         for request in self._unsent:
             joined.signal.send(request)
@@ -115,7 +119,10 @@ class RoomSession:
         return joined.response, joined.connection.single
 
     async def disconnect(self, reason: int = Reason.CLIENT_INITIATED) -> None:
-        """Leave the room and release everything. Idempotent; takes about a second at most."""
+        """Leave the room, or give up joining it, and release everything. Idempotent; takes about a second at most."""
+        if self._connecting is not None and self._connecting is not asyncio.current_task():
+            self._connecting.cancel()
+            await asyncio.wait([self._connecting])
         await self._release_whatever_happens(reason)
 
     async def _join(self, address: ServerAddress, token: str, options: ConnectOptions) -> Joined:

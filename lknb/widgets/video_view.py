@@ -16,6 +16,7 @@ from ipywidgets import Layout
 
 from lknb.core.client import CoreClient
 from lknb.errors import DisconnectedError, LknbError, TrackError
+from lknb.rtc.enumeration import TrackKind
 from lknb.widgets import comm
 from lknb.widgets.esm import video_code, video_css, video_esm
 from lknb.widgets.label import visible_label
@@ -94,6 +95,8 @@ class VideoView(anywidget.AnyWidget):
         self._client: CoreClient | None = None
         self._room = 0
         self._picture = SavedPicture(f"lknb-{self._view}", self._bundle)
+        if getattr(track, "sid", None) is None or getattr(track, "kind", None) == TrackKind.KIND_AUDIO:
+            raise TrackError(f"VideoView shows a video track, not {track!r}")
         width, height = _size_of(track)
         self._own_layout = "layout" not in traits
         if self._own_layout:

@@ -61,7 +61,11 @@ def test_the_code_is_loaded_once_for_all_widgets_and_again_after_a_failure():
         const url = (n) => "data:text/javascript," + encodeURIComponent(process.argv[1] + "//" + n);
         const good = "export default () => ({ initialize: ({ name }) => () => console.log('closed', name), render: () => 0 })";
         const make = async (n) => (await import(url(n))).default();
-        const model = (code) => ({ values: [code], get() { return this.values.at(-1) }, set(_, value) { this.values.push(value) } });
+        const model = (code) => ({
+          values: [code],
+          get() { return this.values.at(-1); },
+          set(_, value) { this.values.push(value); },
+        });
         const [a, b, c] = [await make(1), await make(2), await make(3)];
         await a.initialize({ model: model("this is no module") }).catch((error) => console.log(error.name));
         const mine = model(good);

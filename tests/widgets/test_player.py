@@ -223,19 +223,21 @@ def test_a_lane_that_breaks_is_told_with_whether_it_ever_opened():
 
 
 def test_opening_again_leaves_the_old_lane_in_silence():
-    events, closed, acknowledged = play("""
+    events, closed, acknowledged, held = play("""
         const old = open();
         old.hear({ type: "config", codec: "vp8", width: 64, height: 48 });
-        chunk(true);
+        for (let n = 0; n < 5; n += 1) chunk(n === 0);
+        for (let n = 0; n < 4; n += 1) { decoder().give(); now.ms += 100; }
         const late = decoder();
         const socket = open();
         old.drop();
-        late.output(new FakeFrame(0));
+        late.output(new FakeFrame(4)); now.ms += 100;
         socket.hear({ type: "config", codec: "vp8", width: 64, height: 48 });
         chunk(true, 0); decoder().give();
         show(told.filter((event) => event.type !== "size").map((event) => event.state ?? event.type));
-        show(old.closed); show(acks(socket));
+        show(old.closed); show(acks(socket)); show(frames);
     """)
-    assert events == ["waiting", "waiting", "playing"]
+    assert events == ["waiting", "playing", "waiting", "playing"]
     assert closed == "plain"
-    assert acknowledged == [0]
+    assert acknowledged == [0], "numbers begin anew, and a late picture of the old lane has none"
+    assert held == 1

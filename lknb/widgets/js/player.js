@@ -216,7 +216,7 @@ export class Player {
       return;
     }
     // everything so far is given up, and counts as handled
-
+    this.done(this.gate.nextSequence - 1);
     if (this.gate.asks(performance.now())) this.say({ type: "keyframe" });
   }
 
