@@ -5,12 +5,10 @@
     nack.py           missing packets: ask, ask again, give up
     twcc.py           arrival times -> transport-wide feedback
     report.py         reception statistics, and the clock of sender reports
-    intake.py         numbers of arriving packets; jitter_video.py, jitter_audio.py and reorder.py begin with it
+    intake.py         numbers of arriving packets; jitter_video.py and reorder.py begin with it
     jitter_video.py   packets -> encoded pictures in decode order
     picture.py        packets in order -> pictures
     reorder.py        packets -> Opus packets in order at once, losses marked
-    jitter_audio.py   packets -> Opus packets in order, each at its time, losses marked
-    delay.py          how long playout has to wait for late packets
     audio_packet.py   the duration of an Opus packet, and the mark of a lost one
     speaker.py        audio levels -> who speaks
     throttle.py       not more often than once in a while

@@ -18,9 +18,6 @@ MAX_MESSAGE_SIZE_BYTES = 262_144
 MEDIA_PROTOCOL = "UDP/TLS/RTP/SAVPF"
 DATA_PROTOCOL = "UDP/DTLS/SCTP"
 
-VIDEO_FEEDBACK = ("transport-cc", "ccm fir", "nack", "nack pli", "goog-remb")
-AUDIO_FEEDBACK = ("transport-cc", "nack")
-
 
 @dataclass(slots=True)
 class SectionPlan:
@@ -80,11 +77,6 @@ class Negotiation:
         """Remember the peer's answer to our last offer."""
         self.remote = answer
 
-    def is_ice_restart(self, description: SessionDescription) -> bool:
-        """Whether the peer's ICE credentials differ from those of its last description (RFC 8839 section 4.4.1.1.1)."""
-        before, after = credentials(self.remote), credentials(description)
-        return before is not None and after is not None and before != after
-
     def _describe(self, media: list[MediaSection], transport: TransportParameters) -> SessionDescription:
         self._version += 1
         self.local = SessionDescription(
@@ -96,12 +88,6 @@ class Negotiation:
             extmap_allow_mixed=True,
         )
         return self.local
-
-
-def credentials(description: SessionDescription | None) -> tuple[str, str] | None:
-    """The ICE user fragment and password of a bundled description."""
-    transport = bundle_transport(description)
-    return (transport.ufrag, transport.pwd) if transport else None
 
 
 def bundle_transport(description: SessionDescription | None) -> TransportParameters | None:

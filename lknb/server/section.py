@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from lknb.server.publication import Publication
     from lknb.server.subscription import Subscription
 
-CODEC_NAMES = {"vp8": "VP8", "h264": "H264", "opus": "opus"}
 PUBLISHED = {"audio": ("opus",), "video": ("vp8", "h264")}
 FEEDBACK_RECEIVED = {"audio": ("transport-cc", "nack"), "video": ("transport-cc", "ccm fir", "nack", "nack pli")}
 FEEDBACK_SENT = {"audio": ("nack",), "video": ("ccm fir", "nack", "nack pli", "goog-remb")}

@@ -64,6 +64,8 @@ class ServerProcess:
     def __init__(self, *options: str, port: int = 0, rtc_port: int = 0, ready_s: float = 15.0) -> None:
         self._command = [sys.executable, "-m", "lknb", "serve", "--json", "--bind", "127.0.0.1", "--port", str(port)]
         self._command += ["--keys", f"{API_KEY}: {API_SECRET}"]
+        # a run that is killed must not leave servers behind
+        self._command += ["--parent", str(os.getpid())]
         self._command += ["--rtc-port", str(rtc_port)] if rtc_port else []
         self._command += options
         self._ready_s = ready_s
