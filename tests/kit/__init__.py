@@ -12,6 +12,8 @@ raw.py        a participant that speaks signalling and RTP by hand
 fake_core.py  a process with the lane server and tracks that are coloured patterns, no rooms
 jupyterlab.py a real JupyterLab and notebooks in it, driven through Chromium
 npm.py        where the npm packages of the tests are
+jupyterlab.py a real JupyterLab, and notebooks in it, in headless Chromium
+fake_core.py  a core process without rooms: the real lanes, tracks of known colours
 impair.py     a bad network as a pure model: loss, bursts, reordering, delay, rate, blackouts
 relay.py      that model between two UDP ends on 127.0.0.1
 ws_proxy.py   a proxy for signalling that can be cut or stalled, and that can send media through a relay

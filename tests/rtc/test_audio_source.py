@@ -127,9 +127,9 @@ async def test_capturing_waits_while_the_queue_is_full(core: ScriptedCore) -> No
     source = AudioSource(48_000, 1, queue_size_ms=100)
     began = time.monotonic()
     await source.capture_frame(sound(0.1))
-    assert time.monotonic() - began < 0.05
+    assert time.monotonic() - began < 0.5
     await source.capture_frame(sound(0.2))
-    assert 0.15 < time.monotonic() - began < 0.4
+    assert 0.15 < time.monotonic() - began < 2.0
     assert source.queued_duration == pytest.approx(0.1, abs=0.04)
     await source.aclose()
 
@@ -141,7 +141,7 @@ async def test_time_passes_whether_it_is_published_or_not() -> None:
     assert 0.1 < source.queued_duration <= 0.2
     began = time.monotonic()
     await source.wait_for_playout()
-    assert 0.1 < time.monotonic() - began < 0.4
+    assert 0.1 < time.monotonic() - began < 2.0
     assert source.queued_duration == 0
     await source.wait_for_playout()
     await source.aclose()

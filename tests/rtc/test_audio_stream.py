@@ -94,7 +94,7 @@ async def test_what_was_lost_is_concealed(core: ScriptedCore) -> None:
     assert np.abs(sound[9600:10_560].astype(int)).max() > 1000
 
 
-async def test_a_packet_that_cannot_be_decoded_is_silence_and_no_end(core: ScriptedCore) -> None:
+async def test_a_packet_that_cannot_be_decoded_neither_ends_nor_shortens_the_sound(core: ScriptedCore) -> None:
     sent = Microphone().frames(sine(20))
     sent[10] = replace(sent[10], data=b"\xff" * 3)
     sound = joined(await read_all(core, sent, 40))

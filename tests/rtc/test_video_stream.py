@@ -247,7 +247,7 @@ async def test_closing_ends_the_wait_for_a_participants_track(core: ScriptedCore
     assert not participant._waits
 
 
-async def test_an_error_of_the_core_reaches_the_reader(core: ScriptedCore) -> None:
+async def test_a_reader_ends_with_its_room(core: ScriptedCore) -> None:
     def refuse(header: Any, buffers: Any) -> Any:
         raise DisconnectedError("the room is gone")
 

@@ -20,7 +20,8 @@ export class Session {
   /** @param {WidgetModel} model */
   constructor(model) {
     this.model = model;
-    this.client = crypto.randomUUID();
+    // crypto.randomUUID exists on secure pages only, and the others need to be told why they show nothing
+    this.client = Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(16)).join("-");
     /** @type {Set<Tile>} */
     this.tiles = new Set();
     /** Views that the notebook has left and not removed yet. @type {Set<Tile>} */
