@@ -171,6 +171,10 @@ class DevServer:
                 return {key: ready[key] for key in ("url", "port", "rtc_port")}
         except (ValueError, KeyError, TypeError):
             pass
+        if self._output.ended:
+            # its pipes close a moment before it can be reaped
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(1.0)
         status = self._process.poll()
         how = f"ended with status {status}" if status is not None else f"was not ready within {timeout_s:g} s"
         raise DevServerError(f"the server {how}{self._output.tail()}")
@@ -199,6 +203,8 @@ class _Output:
         self._head = b""
         self._lines: deque[bytes] = deque(maxlen=_TAIL_LINES)
         self._has_line = threading.Event()
+        self.ended = False
+        """Whether stdout was closed: the process ends, or has."""
         self._thread = threading.Thread(target=self._read, name="lknb-dev-server-output", daemon=True)
         self._thread.start()
 
@@ -232,6 +238,7 @@ class _Output:
                     else:
                         selector.unregister(key.fileobj)
                         if key.fileobj is self._stdout:
+                            self.ended = True
                             self._has_line.set()
 
     def _take_stdout(self, data: bytes) -> None:
