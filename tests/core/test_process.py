@@ -150,6 +150,9 @@ def test_a_killed_kernel_takes_its_core_with_it(thread, held):
 def test_a_forked_child_does_not_use_its_parents_link():
     kernel = Kernel(
         """
+        import warnings
+        # from Python 3.12 on a fork beside threads is warned of; users fork all the same
+        warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
         if pid == 0:
             refused = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 import av
 from av.audio.codeccontext import AudioCodecContext
@@ -24,6 +24,8 @@ _US_PER_S = 1_000_000
 _JOIN_S = 1.0
 _TIMEOUT_S = 10.0
 _MAX_POSITION_S = 1e9
+# titles in some old code page are no reason not to play; PyAV 19 sees to that by itself, and knows the word no more
+_TOLERANT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 
 
 class MediaPlayer:
@@ -135,17 +137,17 @@ class MediaPlayer:
 
     def _open(self) -> InputContainer:
         try:
-            return av.open(
+            container: InputContainer = av.open(
                 self.path,
                 "r",
                 format=self._format,
                 options=self._options,
                 timeout=_TIMEOUT_S,
-                # titles in some old code page are no reason not to play
-                metadata_errors="replace",
+                **_TOLERANT,
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             raise MediaError(f"{self.path!r} cannot be opened: {error}") from error
+        return container
 
     def _examine(self, passthrough: bool) -> None:
         if self.video is None and self.audio is None:

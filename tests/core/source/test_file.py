@@ -415,6 +415,18 @@ def test_what_a_file_does_not_hold_cannot_be_opened(files: dict[str, str], tmp_p
     assert not file._open_players
 
 
+def test_a_title_in_an_old_code_page_is_no_reason_not_to_play(files: dict[str, str], tmp_path: Path) -> None:
+    wav = Path(files["wav"]).read_bytes()
+    title = b"INFOINAM" + struct.pack("<I", 4) + b"\xe9\xff\xfeA"
+    # after the end of the "fmt " chunk, before the samples
+    at = wav.index(b"fmt ") + 8 + struct.unpack_from("<I", wav, wav.index(b"fmt ") + 4)[0]
+    titled = wav[:at] + b"LIST" + struct.pack("<I", len(title)) + title + wav[at:]
+    path = tmp_path / "titled.wav"
+    path.write_bytes(titled[:4] + struct.pack("<I", len(titled) - 8) + titled[8:])
+    with Playing(str(path), "audio") as playing:
+        playing.audio.wait(5)
+
+
 def test_a_file_that_is_cut_off_plays_as_far_as_it_goes(files: dict[str, str], tmp_path: Path) -> None:
     cut = tmp_path / "cut.webm"
     data = Path(files["vp8+opus"]).read_bytes()
