@@ -55,7 +55,8 @@ class AudioSource:
     """Where a local audio track gets its sound from: a queue that is played in real time, whether a track is
     published or not.
 
-    `sample_rate` is in Hz, `num_channels` 1 or 2. `capture_frame` waits while more than `queue_size_ms` are queued.
+    `sample_rate` is that of the sound that is captured, 1,000 to 384,000 Hz (it is sent at 48,000), `num_channels` 1 or
+    2. `capture_frame` waits while more than `queue_size_ms` are queued.
     An empty queue sends nothing. `loop` has no effect. Raises `FrameError` for a rate or channels that cannot be had.
     """
 
@@ -101,12 +102,14 @@ class AudioSource:
             return len(self._queue) / AUDIO_CLOCK_HZ + playing_us / _US_PER_S
 
     async def capture_frame(self, frame: AudioFrame | NDArray[Any]) -> None:
-        """Queue sound: an AudioFrame, or an array of int16, or of float32 from -1 to 1, of shape (n, channels),
-        (channels, n) or (n,).
+        """Queue sound: an AudioFrame, or an array of int16, or of float32 or float64 from -1 to 1 (louder is clipped).
 
-        Arrays are taken to have the rate and channels of the source. Returns when all of it is in the queue and the
-        queue is no longer than it may be. Raises `FrameError` for a frame of another rate or other channels, and what
-        `to_samples` says of arrays. Nothing happens once the source is closed.
+        An array has the rate and the channels of the source, in shape (n, channels), (channels, n), or (n,), which is
+        one channel, or two that take turns. Where both sides have the number of channels, the first reading counts.
+
+        Returns when all of it is in the queue and the queue is no longer than it may be. Raises `FrameError`, which
+        says what was expected, for a frame of another rate or other channels, and for other arrays. Nothing happens
+        once the source is closed.
         """
         samples = self._samples_of(frame)
         with self._changed:

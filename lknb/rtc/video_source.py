@@ -81,9 +81,14 @@ class VideoSource:
         timestamp_us: int = 0,
         rotation: VideoRotation | int = VideoRotation.VIDEO_ROTATION_0,
         metadata: object | None = None,
+        format: str | None = None,
     ) -> None:
-        """Send a picture: a VideoFrame, an array of uint8 of shape (height, width, 3) RGB or (height, width, 4) RGBA,
-        a PIL image.
+        """Send a picture: a VideoFrame, an array of uint8, a PIL image or an `av.VideoFrame`.
+
+        Of an array the shape says what it holds, strided, read-only or not: (height, width, 3) is RGB, (height,
+        width, 4) RGBA, (height, width) or (height, width, 1) gray. Where that is not so, `format` says it: "rgb24",
+        "bgr24" (OpenCV), "rgba", "bgra", "argb", "abgr", "gray", and "i420" or "nv12" for (height * 3 / 2, width) with
+        even sides.
 
         It is copied; the call returns at once, from any thread. `timestamp_us` is when it was taken, on any clock of
         the caller's, 0 is now. `rotation` turns it clockwise. `metadata` is not sent. Raises `FrameError`, which says
@@ -91,7 +96,9 @@ class VideoSource:
         """
         if rotation not in VideoRotation.values():
             raise FrameError(f"expected a VideoRotation, got {rotation!r}")
-        picture = frame._copy_picture() if isinstance(frame, VideoFrame) else pixel.from_image(frame)
+        if format is not None and not isinstance(frame, np.ndarray):
+            raise FrameError(f"expected an array with format={format!r}, got {type(frame).__name__}, which has its own")
+        picture = frame._copy_picture() if isinstance(frame, VideoFrame) else pixel.from_image(frame, format)
         if min(picture.width, picture.height) < MIN_SIDE_PIXELS:
             size = f"{picture.width}x{picture.height}"
             raise FrameError(f"expected sides of at least {MIN_SIDE_PIXELS} pixels to send, got {size}")

@@ -139,6 +139,18 @@ async def test_pictures_of_every_form_are_sent(published: Published, picture: An
     assert color_of(frame) == pytest.approx(RED, abs=5)
 
 
+@pytest.mark.parametrize("format", pixel.ARRAY_FORMATS)
+async def test_an_array_of_every_format_is_sent_as_what_it_is(published: Published, format: str) -> None:
+    await published.open()
+    array = pixel.to_array(pixel.from_array(plain(RED)), format)
+    array.flags.writeable = False
+    published.source.capture_frame(array, format=format)
+    (frame,) = await published.wait(1)
+    assert (frame.width, frame.height) == (64, 48)
+    gray = round(0.299 * RED[0] + 0.587 * RED[1] + 0.114 * RED[2])
+    assert color_of(frame) == pytest.approx((gray,) * 3 if format == "gray" else RED, abs=5)
+
+
 async def test_a_picture_is_copied_before_the_call_returns(published: Published) -> None:
     await published.open()
     array = plain(RED)
@@ -154,6 +166,12 @@ async def test_what_is_no_picture_is_refused_at_once(published: Published) -> No
         published.source.capture_frame("red")  # type: ignore[arg-type]
     with pytest.raises(FrameError, match="at least 18 pixels to send, got 10x10"):
         published.source.capture_frame(plain(RED, 10, 10))
+    with pytest.raises(FrameError, match=r"\(height, width, 4\) for bgra, got \(48, 64, 3\)"):
+        published.source.capture_frame(plain(RED), format="bgra")
+    with pytest.raises(FrameError, match=r"expected a format out of rgb24, bgr24, .* got 'yuyv'"):
+        published.source.capture_frame(plain(RED), format="yuyv")
+    with pytest.raises(FrameError, match="expected an array with format='bgr24', got Image"):
+        published.source.capture_frame(Image.fromarray(plain(RED)), format="bgr24")
     with pytest.raises(FrameError, match="expected a VideoRotation, got 90"):
         published.source.capture_frame(plain(RED), rotation=90)
     with pytest.raises(FrameError, match="at least 18"):
