@@ -8,7 +8,12 @@ from __future__ import annotations
 
 # Signalling (livekit: pkg/service/wsprotocol.go, pkg/service/rtcservice.go).
 SIGNAL_MESSAGE_BYTES = 2 * 1024 * 1024
-SIGNAL_MESSAGES_PER_S = 100
+SIGNAL_COST_PER_S = 1_000
+"""A message costs 1, and 1 more for each KiB; whoever sends more is read more slowly."""
+ANNOUNCED_BYTES_PER_S = 1024 * 1024
+"""What the others are told of one participant, before its changes are put together."""
+UNKNOWN_TRACKS = 1_000
+"""Wishes and settings of one participant for tracks that are not there (yet)."""
 JOIN_REQUEST_BYTES = 1024 * 1024
 """A `join_request` of /rtc/v1, before and after decompression."""
 HTTP_BODY_BYTES = 1024 * 1024

@@ -12,6 +12,7 @@
     audio_packet.py   the duration of an Opus packet, and the mark of a lost one
     speaker.py        audio levels -> who speaks
     throttle.py       not more often than once in a while
+    budget.py         so much per second, with a burst
     negotiation.py    offers and answers of one bundled peer connection
     munger.py         renumbering of forwarded packets
     layer.py          which simulcast layers are alive, and which one somebody gets

@@ -7,6 +7,7 @@ answer, the server answers with plans it makes for each section it is offered.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,6 +18,7 @@ SCTP_PORT = 5000
 MAX_MESSAGE_SIZE_BYTES = 262_144
 MEDIA_PROTOCOL = "UDP/TLS/RTP/SAVPF"
 DATA_PROTOCOL = "UDP/DTLS/SCTP"
+H264_PROFILE = "42e01f"
 
 
 @dataclass(slots=True)
@@ -126,6 +128,12 @@ def find_codec(section: MediaSection, name: str) -> Codec | None:
     matches = [c for c in matches if "packetization-mode=1" in c.fmtp.replace(" ", "")]
     baseline = [c for c in matches if "profile-level-id=42" in c.fmtp.lower()]
     return next(iter(baseline or matches), None)
+
+
+def h264_profile(codec: Codec) -> str:
+    """The profile and level of an H264 codec, six hexadecimal digits; constrained baseline 3.1 when it names none."""
+    found = re.search(r"(?:^|;)\s*profile-level-id=([0-9a-fA-F]{6})\s*(?:;|$)", codec.fmtp)
+    return found[1].lower() if found else H264_PROFILE
 
 
 def _protocol(kind: str) -> str:

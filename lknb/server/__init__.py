@@ -9,6 +9,8 @@
     signal.py         one participant's websocket: messages in, messages out, limits
     room.py           participants of one room, what they are told of each other
     participant.py    one participant: grants, tracks, subscriptions, requests
+    announcement.py   what the others are told of it
+    permission.py     who may subscribe to its tracks
     request.py        the table of signal requests
     peer.py           the peer connections of a participant: single.py (`/rtc/v1`), dual.py (`/rtc`)
     connection.py     one of them: transport, negotiation, media, data channels

@@ -9,14 +9,14 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from livekit.protocol import rtc
+from livekit.protocol import models, rtc
 
 from lknb.logic.negotiation import SectionPlan
 from lknb.server import data
 from lknb.server.connection import Connection
 from lknb.server.publishing import Publishing
 from lknb.server.section import OFFERED_TYPES, PUBLISHED, answer_send_plan, offer_send_plan
-from lknb.wire.sdp import MediaSection, build_sdp, parse_sdp
+from lknb.wire.sdp import MediaSection, SessionDescription, build_sdp, parse_sdp
 
 if TYPE_CHECKING:
     from lknb.server.participant import Participant
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 OFFER_DELAY_S = 0.01
 ANSWER_TIMEOUT_S = 15.0
+SE_CODEC_UNSUPPORTED = models.SubscriptionError.SE_CODEC_UNSUPPORTED
 
 
 @dataclass(slots=True)
@@ -36,6 +37,8 @@ class _Slot:
     codec: str
     subscription: Subscription | None = None
     past: set[str] = field(default_factory=set)
+    rejected: bool = False
+    """Whether the client has refused it: such a section stays as it is for the life of the connection."""
 
     @property
     def kind(self) -> str:
@@ -62,6 +65,7 @@ class DualPeer:
         )
         self._publishing = Publishing(participant, self._publisher.uplink)
         self._slots: list[_Slot] = []
+        self._undecodable: set[str] = set()
         self._offered: list[Subscription] = []
         self._offer_id = secrets.randbelow(256) + 1
         self._offer_due: asyncio.TimerHandle | None = None
@@ -97,13 +101,27 @@ class DualPeer:
         if self._answer_deadline is None or (answer.id and answer.id != self._offer_id):
             logger.info("%s answers, but nothing was offered", self._participant.sid)
             return
-        await self._subscriber.complete(parse_sdp(answer.sdp))
+        description = parse_sdp(answer.sdp)
+        await self._subscriber.complete(description)
         self._answer_deadline = None
+        self._note_rejected(description)
         if self._subscriber.connected:
             self._start_offered()
         if self._again:
             self._again = False
             self._offer_soon()
+
+    def _note_rejected(self, answer: SessionDescription) -> None:
+        """A section with a subscription that the client refuses is of a codec it cannot decode."""
+        refused = {section.mid for section in answer.media if section.rejected}
+        for slot in self._slots:
+            subscription = slot.subscription
+            if slot.mid not in refused or slot.rejected:
+                continue
+            slot.rejected = True
+            if subscription is not None:
+                self._undecodable.add(slot.codec)
+                subscription.subscriber.refuse(subscription.publication, SE_CODEC_UNSUPPORTED)
 
     async def add_candidate(self, target: rtc.SignalTarget, candidate: str) -> None:
         """ICE-lite takes the client's address from its checks."""
@@ -125,11 +143,17 @@ class DualPeer:
         would not tell of the track a second time.
         """
         publication = subscription.publication
+        if publication.codec in self._undecodable:
+            subscription.subscriber.refuse(publication, SE_CODEC_UNSUPPORTED)
+            return
         slot = next(
             (
                 slot
                 for slot in self._slots
-                if slot.subscription is None and slot.codec == publication.codec and publication.sid not in slot.past
+                if slot.subscription is None
+                and slot.codec == publication.codec
+                and publication.sid not in slot.past
+                and not slot.rejected
             ),
             None,
         )
@@ -225,7 +249,8 @@ class DualPeer:
         self._offered = []
         for slot in self._slots:
             subscription = slot.subscription
-            sections.append((slot.mid, slot.kind, offer_send_plan(slot.kind, slot.codec, subscription)))
+            plan = SectionPlan(rejected=True) if slot.rejected else offer_send_plan(slot.codec, subscription)
+            sections.append((slot.mid, slot.kind, plan))
             if subscription is not None:
                 mapping[slot.mid] = subscription.publication.sid
                 self._offered.append(subscription)

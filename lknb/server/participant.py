@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from livekit.protocol import models, rtc
 
 from lknb import limits
+from lknb.server.announcement import Announcement
+from lknb.server.permission import SubscriptionRules
 from lknb.server.publication import Publication
 from lknb.server.room import new_sid
 from lknb.server.subscriber import Subscriber
@@ -81,10 +83,9 @@ class Participant:
         self._failed_at: float | None = None
         self._releasing: asyncio.Task[None] | None = None
         self._missed: deque[rtc.SignalResponse] = deque(maxlen=MISSED_MAX)
-        self.tracks_changed = False
         self._token_due = 0.0
-        # who may subscribe to our tracks: None is everybody
-        self.subscription_rules: list[rtc.TrackPermission] | None = None
+        self.announcement = Announcement(self)
+        self.subscription_rules = SubscriptionRules()
 
     @property
     def sid(self) -> str:
@@ -144,7 +145,7 @@ class Participant:
         if self.gone or self.active:
             return
         self.info.state = State.ACTIVE
-        self.room.announce(self)
+        self.announcement.changed()
         self.subscriber.reconcile_all()
 
     def on_failed(self) -> None:
@@ -205,31 +206,26 @@ class Participant:
         if not self.may_publish(publication.info.source):
             self.peer.end_publication(publication)
             return
-        self.publications[publication.sid] = publication
-        self.info.is_publisher = True
-        self.announce_tracks()
+        self.publications[publication.sid] = self.room.tracks[publication.sid] = publication
+        self.list_tracks()
+        self.announcement.changed()
         self.room.touch(time.monotonic())
-        for other in list(self.room.participants.values()):
-            if other is not self:
-                other.subscriber.reconcile(publication)
 
     def unpublish(self, publication: Publication) -> None:
         """A track is gone."""
         if self.publications.pop(publication.sid, None) is None:
             return
-        for subscription in list(publication.subscriptions.values()):
-            subscription.subscriber.drop(publication)
+        self.room.end_track(publication)
         publication.streams.clear()
-        self.announce_tracks()
+        self.list_tracks()
+        self.announcement.changed()
         self.room.touch(time.monotonic())
 
-    def announce_tracks(self) -> None:
-        """Tell everybody which tracks this participant has, and how they are."""
-        self.tracks_changed = False
+    def list_tracks(self) -> None:
+        """Bring what is told of the tracks in line with them."""
         del self.info.tracks[:]
         self.info.tracks.extend(publication.info for publication in self.publications.values())
         self.info.is_publisher = bool(self.publications)
-        self.room.announce(self)
 
     def mute(self, track_sid: str, muted: bool, *, by_admin: bool = False) -> bool:
         """Mute or unmute one of its tracks; False when there is no such track."""
@@ -243,7 +239,8 @@ class Participant:
         if publication.set_muted(muted, time.monotonic()):
             if by_admin:
                 self.send(rtc.SignalResponse(mute=rtc.MuteTrackRequest(sid=track_sid, muted=muted)))
-            self.announce_tracks()
+            self.list_tracks()
+            self.announcement.changed()
         return True
 
     # requests
@@ -259,7 +256,7 @@ class Participant:
                 self.info.attributes[key] = value
             else:
                 self.info.attributes.pop(key, None)
-        self.room.announce(self)
+        self.announcement.changed()
         self.send_token(time.monotonic())
 
     def set_permission(self, permission: models.ParticipantPermission) -> None:
@@ -303,8 +300,8 @@ class Participant:
         if self.signal is not None and now >= self._token_due:
             self.send_token(now)
         self.peer.tick(now)
-        if self.tracks_changed:
-            self.announce_tracks()
+        self.announcement.tick(now)
+        self.subscriber.tick(now)
         for publication in list(self.publications.values()):
             publication.tick(now)
 
@@ -351,8 +348,7 @@ class Participant:
             leave = rtc.LeaveRequest(reason=reason, action=action, can_reconnect=can_reconnect)
             self.send(rtc.SignalResponse(leave=leave))
         for publication in list(self.publications.values()):
-            for subscription in list(publication.subscriptions.values()):
-                subscription.subscriber.drop(publication)
+            self.room.end_track(publication)
         self.subscriber.close()
         self.publications.clear()
         del self.info.tracks[:]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from livekit.protocol import models, rtc
 
+from lknb.logic.negotiation import H264_PROFILE, h264_profile
 from lknb.logic.quality import QualityScore
 from lknb.logic.speaker import AudioLevel
 from lknb.server.room import new_sid
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from lknb.server.participant import Participant
     from lknb.server.stream import Stream
     from lknb.server.subscription import Subscription
+    from lknb.wire.sdp import Codec
 
 TrackType, TrackSource, VideoQuality = models.TrackType, models.TrackSource, models.VideoQuality
 
@@ -48,9 +50,11 @@ class Publication:
         self.kind = "audio" if request.type == TrackType.AUDIO else "video"
         self.wanted_codec = _wanted_codec(request)
         self.info = _track_info(request, self.wanted_codec)
+        self.live = False
+        """Whether the others were told of it: only then can they subscribe."""
         self.mid = ""
         self.codec = ""
-        self.fmtp = ""
+        self.h264_profile = H264_PROFILE
         self.streams: dict[int, Stream] = {}
         self.subscriptions: dict[str, Subscription] = {}
         self.audio_level = AudioLevel()
@@ -70,14 +74,10 @@ class Publication:
         """Whether the publisher, or an admin, muted it."""
         return self.info.muted
 
-    @property
-    def live(self) -> bool:
-        """Whether it was negotiated: only then others see it."""
-        return bool(self.mid)
-
-    def bind(self, mid: str, codec: str, fmtp: str, rids: list[str]) -> None:
+    def bind(self, mid: str, agreed: Codec, rids: list[str]) -> None:
         """The section that carries it was agreed on."""
-        self.mid, self.codec, self.fmtp = mid, codec, fmtp
+        codec = agreed.name.lower()
+        self.mid, self.codec, self.h264_profile = mid, codec, h264_profile(agreed)
         mime = f"{self.kind}/{codec if codec == 'opus' else codec.upper()}"
         self.info.mime_type = mime
         self.info.mid = mid
@@ -111,7 +111,7 @@ class Publication:
         self.streams[stream.layer] = stream
         self.note_ssrc(stream.layer, stream.ssrc)
         # told by the clock: a hostile publisher may change its SSRC with every packet
-        self.publisher.tracks_changed = True
+        self.publisher.announcement.changed_soon()
         if before is not None:
             stream.waiting |= before.waiting
             for subscription in self.subscriptions.values():
@@ -129,26 +129,14 @@ class Publication:
     def layer_for(self, quality: int, width: int, height: int) -> int:
         """The layer that serves a wish (LiveKit: mediatrackreceiver.go GetQualityForDimension).
 
-        A size counts by its height: the smallest layer that has at least nine tenths of it. Without a size the quality
-        names the layer, in the order in which the publisher announced them.
+        A size counts by its height: the smallest layer that has at least nine tenths of it. Without a size it is the
+        layer the publisher announced for the quality, or the best one below it.
         """
-        layers = list(self.info.layers)
-        if width > 0 and height > 0 and layers:
-            for index, layer in enumerate(layers):
-                if layer.height >= 0.9 * height:
-                    return index
-            return len(layers) - 1
-        return min(quality, max(len(layers) - 1, 0)) if layers else quality
-
-    def publisher_allows(self, participant: Participant) -> bool:
-        """Whether the publisher lets this participant subscribe to the track."""
-        rules = self.publisher.subscription_rules
-        if rules is None:
-            return True
-        for rule in rules:
-            if participant.sid == rule.participant_sid or participant.identity == rule.participant_identity:
-                return rule.all_tracks or self.sid in rule.track_sids
-        return False
+        layers = self.info.layers
+        if width > 0:
+            fitting = (index for index, layer in enumerate(layers) if layer.height >= int(0.9 * height))
+            return next(fitting, max(len(layers) - 1, 0))
+        return max((index for index, layer in enumerate(layers) if layer.quality <= quality), default=0)
 
     def tell_subscribed(self) -> None:
         """Media flows to somebody: the publisher hears of the first one."""
@@ -193,7 +181,9 @@ class Publication:
 
     def _tell_quality(self, wanted: int) -> None:
         self._told_quality = wanted
-        qualities = [rtc.SubscribedQuality(quality=quality, enabled=quality <= wanted) for quality in QUALITIES]
+        layers = self.info.layers
+        best = -1 if wanted < 0 else layers[wanted].quality if wanted < len(layers) else VideoQuality.HIGH
+        qualities = [rtc.SubscribedQuality(quality=quality, enabled=quality <= best) for quality in QUALITIES]
         update = rtc.SubscribedQualityUpdate(
             track_sid=self.sid,
             subscribed_qualities=qualities,

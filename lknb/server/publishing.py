@@ -85,7 +85,7 @@ class Publishing:
     def _begin(self, item: _Agreed, publication: Publication) -> None:
         section, codec = item.section, item.codec
         rids = [rid for rid, way in section.rids if way == "send"]
-        publication.bind(section.mid, codec.name.lower(), codec.fmtp, rids)
+        publication.bind(section.mid, codec, rids)
         self._uplink.bind(section, publication, codec.payload_type)
         self._participant.publish(publication)
 

@@ -76,11 +76,8 @@ def _track_setting(participant: Participant, request: rtc.SignalRequest) -> None
 
 
 def _subscription_permission(participant: Participant, request: rtc.SignalRequest) -> None:
-    wanted = request.subscription_permission
-    rules = list(wanted.track_permissions)
-    if any(not rule.participant_sid and not rule.participant_identity for rule in rules):
+    if not participant.subscription_rules.replace(request.subscription_permission, participant.room):
         return
-    participant.subscription_rules = None if wanted.all_participants else rules
     for publication in list(participant.publications.values()):
         for other in list(participant.room.participants.values()):
             other.subscriber.reconcile(publication)
@@ -131,7 +128,7 @@ def _update_audio_track(participant: Participant, request: rtc.SignalRequest) ->
         return
     del publication.info.audio_features[:]
     publication.info.audio_features.extend(request.update_audio_track.features)
-    participant.announce_tracks()
+    participant.announcement.changed()
 
 
 def _update_video_track(participant: Participant, request: rtc.SignalRequest) -> None:
@@ -141,7 +138,7 @@ def _update_video_track(participant: Participant, request: rtc.SignalRequest) ->
         return
     publication.info.width = request.update_video_track.width
     publication.info.height = request.update_video_track.height
-    participant.announce_tracks()
+    participant.announcement.changed()
 
 
 def _simulate(participant: Participant, request: rtc.SignalRequest) -> None:

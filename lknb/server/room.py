@@ -6,7 +6,6 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from livekit.protocol import models, rtc
@@ -44,6 +43,7 @@ class Room:
         self.departure_timeout_s = config.departure_timeout_s
         self.max_participants = 0
         self.participants: dict[str, Participant] = {}
+        self.tracks: dict[str, Publication] = {}
         self.tasks: set[asyncio.Task[None]] = set()
         self.speakers = RoomSpeakers(self)
         self.quality = RoomQuality(self, now)
@@ -73,17 +73,11 @@ class Room:
         """The participant of this identity."""
         return next((p for p in self.participants.values() if p.identity == identity), None)
 
-    def publication(self, track_sid: str) -> Publication | None:
-        """A track published in this room."""
+    def end_track(self, publication: Publication) -> None:
+        """Forget a track that is published no more, and everybody's wishes for it."""
+        del self.tracks[publication.sid]
         for participant in self.participants.values():
-            publication = participant.publications.get(track_sid)
-            if publication is not None:
-                return publication
-        return None
-
-    def publications(self) -> Iterable[Publication]:
-        """All tracks published in this room."""
-        return [pub for p in self.participants.values() for pub in p.publications.values()]
+            participant.subscriber.forget(publication)
 
     def others(self, participant: Participant) -> list[models.ParticipantInfo]:
         """Everybody this participant may know of, except itself."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lknb.logic.negotiation import (
     EXTENSIONS_RECEIVED,
+    H264_PROFILE,
     SectionPlan,
     find_codec,
     mirror_extensions,
@@ -22,7 +23,7 @@ FEEDBACK_RECEIVED = {"audio": ("transport-cc", "nack"), "video": ("transport-cc"
 FEEDBACK_SENT = {"audio": ("nack",), "video": ("ccm fir", "nack", "nack pli", "goog-remb")}
 OFFERED_TYPES = {"vp8": 96, "h264": 102, "opus": 111}
 OPUS_FMTP = "minptime=10;useinbandfec=1"
-H264_FMTP = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
+H264_FMTP = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id="
 
 
 def choose_published_codec(section: MediaSection, publication: Publication) -> Codec | None:
@@ -72,14 +73,14 @@ def answer_send_plan(section: MediaSection, subscription: Subscription | None) -
     return _sending(plan, subscription)
 
 
-def offer_send_plan(kind: str, codec_name: str, subscription: Subscription | None) -> SectionPlan:
+def offer_send_plan(codec_name: str, subscription: Subscription | None) -> SectionPlan:
     """The server's own offer of a section, with or without a subscription in it."""
     payload_type = OFFERED_TYPES[codec_name]
     if codec_name == "opus":
         codec = Codec(payload_type, "opus", 48_000, 2, OPUS_FMTP, FEEDBACK_SENT["audio"])
     elif codec_name == "h264":
-        fmtp = (subscription.publication.fmtp if subscription else "") or H264_FMTP
-        codec = Codec(payload_type, "H264", 90_000, 1, fmtp, FEEDBACK_SENT["video"])
+        profile = subscription.publication.h264_profile if subscription else H264_PROFILE
+        codec = Codec(payload_type, "H264", 90_000, 1, H264_FMTP + profile, FEEDBACK_SENT["video"])
     else:
         codec = Codec(payload_type, "VP8", 90_000, 1, "", FEEDBACK_SENT["video"])
     return _sending(SectionPlan(direction="inactive", codecs=[codec]), subscription)

@@ -1,7 +1,8 @@
 """One participant's websocket: protobuf messages in and out, in order, bounded.
 
-A client that does not read is closed, not waited for: messages to it are queued up to a limit. Text frames switch to
-protobuf's JSON form, as the real server does (pkg/service/wsprotocol.go).
+A client that does not read is closed, not waited for: messages to it are queued up to a limit. One that sends too much is
+read more slowly: nothing it says is lost, and the others do not notice. Text frames switch to protobuf's JSON form, as the
+real server does (pkg/service/wsprotocol.go).
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from google.protobuf.message import DecodeError
 from livekit.protocol import rtc
 
 from lknb import limits
+from lknb.logic.budget import Budget
 
 logger = logging.getLogger(__name__)
 
 QUEUE_BYTES_MAX = 8 << 20
-BURST_MESSAGES = 600
 
 
 class SignalLink:
@@ -56,18 +57,14 @@ class SignalLink:
         self._wake.set()
 
     async def messages(self) -> AsyncIterator[rtc.SignalRequest]:
-        """Requests as they come, until the socket closes or breaks the rules."""
+        """Requests as they come, until the socket closes."""
         loop = asyncio.get_running_loop()
-        tokens, last = float(BURST_MESSAGES), loop.time()
+        budget = Budget(limits.SIGNAL_COST_PER_S, limits.SIGNAL_COST_PER_S / 4)
         async for frame in self._socket:
-            now = loop.time()
-            tokens = min(float(BURST_MESSAGES), tokens + (now - last) * limits.SIGNAL_MESSAGES_PER_S)
-            last = now
-            if tokens < 1:
-                logger.warning("a client sends more than %d messages a second; closed", limits.SIGNAL_MESSAGES_PER_S)
-                await self.close(WSCloseCode.POLICY_VIOLATION)
-                return
-            tokens -= 1
+            if frame.type in (WSMsgType.BINARY, WSMsgType.TEXT):
+                budget.spend(1 + len(frame.data) / 1024, loop.time())
+                if wait_s := budget.wait_s(loop.time()):
+                    await asyncio.sleep(wait_s)
             try:
                 if frame.type is WSMsgType.BINARY:
                     yield rtc.SignalRequest.FromString(frame.data)

@@ -184,11 +184,8 @@ class SinglePeer:
         for subscription in list(self._waiting):
             newest = [self._slots[mid] for mid in fresh if self._slots[mid].kind == subscription.kind]
             if newest and not any(subscription.publication.codec in slot.codecs for slot in newest):
-                self._waiting.remove(subscription)
-                response = rtc.SubscriptionResponse(
-                    track_sid=subscription.publication.sid, err=models.SubscriptionError.SE_CODEC_UNSUPPORTED
-                )
-                self._participant.send(rtc.SignalResponse(subscription_response=response))
+                error = models.SubscriptionError.SE_CODEC_UNSUPPORTED
+                subscription.subscriber.refuse(subscription.publication, error)
 
     def _on_connected(self) -> None:
         self._participant.on_connected()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from livekit.protocol import models, rtc
 
-from lknb.logic.speaker import SpeakerBoard
+from lknb.logic.speaker import Speaker, SpeakerBoard
 
 if TYPE_CHECKING:
     from lknb.server.participant import Participant
@@ -22,6 +22,16 @@ class RoomSpeakers:
         self._room = room
         self._board = SpeakerBoard()
         self._due = 0.0
+
+    def begin_hearing(self, participant: Participant, publisher_sid: str) -> None:
+        """It has its first subscription to a publisher, who may be speaking already."""
+        speaker = next((speaker for speaker in self._board.active if speaker.sid == publisher_sid), None)
+        if speaker is not None:
+            self._tell(participant, [speaker])
+
+    def end_hearing(self, participant: Participant, publisher_sid: str) -> None:
+        """It has no subscription to a publisher any more: to it, nobody speaks there."""
+        self._tell(participant, [Speaker(publisher_sid, 0.0, False)])
 
     def forget(self, participant_sid: str) -> None:
         """Somebody left."""
@@ -41,16 +51,12 @@ class RoomSpeakers:
         if not changes:
             return
         for participant in list(self._room.participants.values()):
-            heard = [
-                models.SpeakerInfo(sid=change.sid, level=change.level, active=change.active)
-                for change in changes
-                if self._hears(participant, change.sid)
-            ]
+            hears = participant.subscriber.hears
+            heard = [change for change in changes if change.sid == participant.sid or hears(change.sid)]
             if heard:
-                participant.send(rtc.SignalResponse(speakers_changed=rtc.SpeakersChanged(speakers=heard)))
+                self._tell(participant, heard)
 
     @staticmethod
-    def _hears(participant: Participant, sid: str) -> bool:
-        if sid == participant.sid:
-            return True
-        return any(s.publication.publisher.sid == sid for s in participant.subscriber.subscriptions.values())
+    def _tell(participant: Participant, speakers: list[Speaker]) -> None:
+        infos = [models.SpeakerInfo(sid=item.sid, level=item.level, active=item.active) for item in speakers]
+        participant.send(rtc.SignalResponse(speakers_changed=rtc.SpeakersChanged(speakers=infos)))

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from lknb.errors import WireError
+from lknb.logic.budget import Budget
 from lknb.logic.layer import LayerActivity
 from lknb.logic.nack import NackGenerator
 from lknb.logic.report import ReceptionStatistics, SenderReportClock
 from lknb.logic.sequence import Unwrapper
 from lknb.logic.temporal import TemporalRates
-from lknb.logic.throttle import Throttle
 from lknb.wire.h264 import is_h264_keyframe
 from lknb.wire.vp8 import Vp8Descriptor, is_vp8_keyframe, parse_vp8_descriptor
 
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from lknb.server.subscription import Subscription
     from lknb.wire.rtp import RtpView
 
-# LiveKit asks less often for the key frames of big layers: they cost more
-KEYFRAME_INTERVAL_S = (0.5, 1.0, 1.0)
+KEYFRAMES_PER_S = (2.0, 1.0, 1.0)
+"""Asked for in the long run, by layer: those of big layers cost more (LiveKit's intervals)."""
+KEYFRAMES_AT_ONCE = 2
+KEYFRAME_INTERVAL_S = 0.32
+"""Between two requests: libwebrtc ignores those within 0.3 s of another, so that a shorter one would be lost."""
 
 
 class Feedback(Protocol):
@@ -70,7 +73,9 @@ class Stream:
         self._nack = NackGenerator()
         self._last_timestamp: int | None = None
         self._vp8 = publication.codec == "vp8"
-        self._throttle = Throttle(KEYFRAME_INTERVAL_S[min(layer, 2)])
+        self._keyframe_wanted = False
+        self._keyframe_due = 0.0
+        self._keyframes = Budget(KEYFRAMES_PER_S[min(layer, 2)], KEYFRAMES_AT_ONCE)
         self._feedback = feedback
 
     def follow(self, subscription: Subscription, on: bool) -> None:
@@ -80,7 +85,15 @@ class Stream:
 
     def request_keyframe(self, now: float) -> None:
         """Ask the publisher for a key frame; a request that comes too early is kept until it may go out."""
-        if not self.audio and self._throttle.request(now):
+        if not self.audio:
+            self._keyframe_wanted = True
+            self._ask_keyframe(now)
+
+    def _ask_keyframe(self, now: float) -> None:
+        if now >= self._keyframe_due and not self._keyframes.wait_s(now):
+            self._keyframe_wanted = False
+            self._keyframe_due = now + KEYFRAME_INTERVAL_S
+            self._keyframes.spend(1, now)
             self._feedback.request_keyframe(self.ssrc)
 
     def receive(self, view: RtpView, arrival_us: int, now: float) -> None:
@@ -148,7 +161,7 @@ class Stream:
             subscription.choose_temporal()
         if self.waiting:
             self.request_keyframe(now)
-        elif self._throttle.poll(now):
-            self._feedback.request_keyframe(self.ssrc)
+        elif self._keyframe_wanted:
+            self._ask_keyframe(now)
         if self._nack.missing:
             self._request_missing(now)

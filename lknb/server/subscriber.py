@@ -1,7 +1,8 @@
 """What one participant is subscribed to: wishes, permission, and the subscriptions that follow from both.
 
 A wish is kept while it cannot be met (the track is not there yet, its publisher does not allow it) and met when it can
-(LiveKit: pkg/rtc/subscriptionmanager.go).
+(LiveKit: pkg/rtc/subscriptionmanager.go). What is said of a track is forgotten with the track, or a minute later when there
+never was one.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from livekit.protocol import rtc
+from livekit.protocol import models, rtc
 
+from lknb import limits
 from lknb.server.subscription import Subscription
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-WISHES_MAX = 1000
+UNKNOWN_S = 60.0
 
 
 class Subscriber:
@@ -31,33 +33,67 @@ class Subscriber:
         self.subscriptions: dict[str, Subscription] = {}
         self._wishes: dict[str, bool] = {}
         self._settings: dict[str, rtc.UpdateTrackSettings] = {}
+        self._deferred: set[str] = set()
         self._told: dict[str, bool] = {}
+        # tracks that were named and are not there: until when to wait for them; the oldest first
+        self._unknown: dict[str, float] = {}
 
     def wish(self, track_sids: list[str], subscribe: bool) -> None:
         """The client, or an admin for it, asks for tracks or gives them up."""
         for sid in track_sids:
-            if sid not in self._wishes and len(self._wishes) >= WISHES_MAX:
-                logger.info("%s wishes for too many tracks", self.participant.sid)
+            if not self._may_name(sid):
                 return
             self._wishes[sid] = subscribe
-            publication = self.participant.room.publication(sid)
+            publication = self.participant.room.tracks.get(sid)
             if publication is not None:
                 self.reconcile(publication)
 
     def settings(self, update: rtc.UpdateTrackSettings) -> None:
         """How the client wants its tracks: paused, layer, size, frame rate. May come before the subscription."""
         now = time.monotonic()
-        for sid in update.track_sids:
-            if sid not in self._settings and len(self._settings) >= WISHES_MAX:
+        kept = rtc.UpdateTrackSettings()
+        kept.CopyFrom(update)
+        del kept.track_sids[:]
+        for sid in dict.fromkeys(update.track_sids):
+            if not self._may_name(sid):
                 return
-            self._settings[sid] = update
+            self._settings[sid] = kept
+            self._deferred.add(sid)
+        self._apply(now)
+
+    def _apply(self, now: float) -> None:
+        for sid in list(self._deferred):
             subscription = self.subscriptions.get(sid)
-            if subscription is not None:
-                subscription.set_settings(update, now)
+            if subscription is None or subscription.ask(self._settings[sid], now):
+                self._deferred.discard(sid)
+
+    def _may_name(self, sid: str) -> bool:
+        if sid in self.participant.room.tracks or sid in self._unknown:
+            return True
+        if len(self._unknown) >= limits.UNKNOWN_TRACKS or len(sid) > limits.IDENTITY_BYTES:
+            logger.info("%s names too many tracks that are not there", self.participant.sid)
+            return False
+        self._unknown[sid] = time.monotonic() + UNKNOWN_S
+        return True
+
+    def tick(self, now: float) -> None:
+        """Apply settings that came too fast, and give up waiting for tracks that do not come."""
+        if self._deferred:
+            self._apply(now)
+        while self._unknown:
+            sid, until = next(iter(self._unknown.items()))
+            if now < until:
+                break
+            del self._unknown[sid]
+            self._settings.pop(sid, None)
+            if self._wishes.pop(sid, False):
+                error = models.SubscriptionError.SE_TRACK_NOTFOUND
+                response = rtc.SubscriptionResponse(track_sid=sid, err=error)
+                self.participant.send(rtc.SignalResponse(subscription_response=response))
 
     def reconcile_all(self) -> None:
         """Bring all subscriptions in line with wishes and permissions."""
-        for publication in self.participant.room.publications():
+        for publication in list(self.participant.room.tracks.values()):
             self.reconcile(publication)
 
     def reconcile(self, publication: Publication) -> None:
@@ -65,8 +101,10 @@ class Subscriber:
         participant = self.participant
         if publication.publisher is participant or participant.gone or not publication.live:
             return
+        self._unknown.pop(publication.sid, None)
         wished = self._wishes.get(publication.sid, participant.join.auto_subscribe)
-        allowed = participant.info.permission.can_subscribe and publication.publisher_allows(participant)
+        rules = publication.publisher.subscription_rules
+        allowed = participant.info.permission.can_subscribe and rules.allows(participant.identity, publication.sid)
         subscribed = publication.sid in self.subscriptions
         if wished and self._told.get(publication.sid) is not allowed:
             self._told[publication.sid] = allowed
@@ -78,6 +116,8 @@ class Subscriber:
             self._add(publication)
         elif subscribed and not (wished and allowed):
             self.drop(publication)
+        if not wished:
+            self._told.pop(publication.sid, None)
 
     def drop(self, publication: Publication) -> None:
         """End a subscription; the stream ends cleanly for the receiver."""
@@ -85,22 +125,48 @@ class Subscriber:
         if subscription is None:
             return
         publication.subscriptions.pop(self.participant.sid, None)
-        self._told.pop(publication.sid, None)
         subscription.close(time.monotonic())
         publication.layers_wanted_changed(time.monotonic())
-        if not self.participant.gone:
-            self.participant.peer.unsubscribe(subscription)
+        if self.participant.gone:
+            return
+        self.participant.peer.unsubscribe(subscription)
+        publisher = publication.publisher
+        if not publisher.gone and not self.hears(publisher.sid):
+            publisher.room.speakers.end_hearing(self.participant, publisher.sid)
+
+    def refuse(self, publication: Publication, error: models.SubscriptionError) -> None:
+        """It cannot be sent to this client, and is not tried again until it is asked for again."""
+        self._wishes[publication.sid] = False
+        self.drop(publication)
+        response = rtc.SubscriptionResponse(track_sid=publication.sid, err=error)
+        self.participant.send(rtc.SignalResponse(subscription_response=response))
+
+    def forget(self, publication: Publication) -> None:
+        """The track is gone, and with it all that was said of it."""
+        self.drop(publication)
+        self._deferred.discard(publication.sid)
+        self._wishes.pop(publication.sid, None)
+        self._settings.pop(publication.sid, None)
+        self._told.pop(publication.sid, None)
+        self._unknown.pop(publication.sid, None)
 
     def close(self) -> None:
         """The participant leaves."""
         for subscription in list(self.subscriptions.values()):
             self.drop(subscription.publication)
 
+    def hears(self, publisher_sid: str) -> bool:
+        """Whether it is subscribed to anything of a publisher."""
+        return any(s.publication.publisher.sid == publisher_sid for s in self.subscriptions.values())
+
     def _add(self, publication: Publication) -> None:
+        publisher = publication.publisher
+        if not self.hears(publisher.sid):
+            publisher.room.speakers.begin_hearing(self.participant, publisher.sid)
         subscription = Subscription(publication, self)
         self.subscriptions[publication.sid] = subscription
         publication.subscriptions[self.participant.sid] = subscription
         settings = self._settings.get(publication.sid)
         if settings is not None:
-            subscription.set_settings(settings, time.monotonic())
+            subscription.apply(settings, time.monotonic())
         self.participant.peer.subscribe(subscription)

@@ -21,6 +21,7 @@ from lknb.logic.munger import RtpMunger, Vp8Munger
 from lknb.logic.quality import QualityScore
 from lknb.logic.report import round_trip_s
 from lknb.logic.temporal import TemporalGate
+from lknb.logic.throttle import Throttle
 from lknb.server.blank import BLANK_FRAMES, BLANK_INTERVAL_TICKS, blank_h264, blank_vp8
 from lknb.wire.rtcp import ReportBlock, SenderReport
 
@@ -38,6 +39,9 @@ RESENDS_MAX = 6  # LiveKit's 3 loses every tenth picture at 20 % loss each way
 TIMESTAMP_JUMP_MAX_S = 2.0
 HIGH = models.VideoQuality.HIGH
 LOW = models.VideoQuality.LOW
+OFF = models.VideoQuality.OFF
+SETTINGS_INTERVAL_S = 0.1
+"""Settings of one track are applied that often; what comes between replaces what came before."""
 
 
 def _nowhere(packet: bytes) -> None:
@@ -72,6 +76,7 @@ class Subscription:
         self._munger = RtpMunger(secrets.randbelow(0x4000) + 1)
         self._vp8 = Vp8Munger() if publication.codec == "vp8" else None
         self._gate = TemporalGate()
+        self._settings_throttle = Throttle(SETTINGS_INTERVAL_S)
         self._history = PacketHistory(
             HISTORY_AUDIO if publication.kind == "audio" else HISTORY_VIDEO, resends_max=RESENDS_MAX
         )
@@ -101,10 +106,18 @@ class Subscription:
         self.stop(now)
         self._send = _nowhere
 
-    def set_settings(self, settings: rtc.UpdateTrackSettings, now: float) -> None:
+    def ask(self, settings: rtc.UpdateTrackSettings, now: float) -> bool:
+        """Take new settings; False when they come too soon after the last ones. A track that becomes visible never waits."""
+        shown = self.disabled and not settings.disabled
+        if not shown and not self._settings_throttle.allow(now):
+            return False
+        self.apply(settings, now)
+        return True
+
+    def apply(self, settings: rtc.UpdateTrackSettings, now: float) -> None:
         """Paused, quality or size, as the subscriber wants it."""
         self.disabled = settings.disabled
-        self.wanted_quality = min(settings.quality, HIGH)
+        self.wanted_quality = settings.quality
         self.wanted_size = (settings.width, settings.height)
         self.wanted_fps = settings.fps
         self.choose_temporal()
@@ -118,7 +131,7 @@ class Subscription:
 
     def wanted_layer(self) -> int:
         """The highest layer this subscriber has use for; -1 when it wants nothing."""
-        if self.disabled:
+        if self.disabled or (self.wanted_quality == OFF and not self.wanted_size[0]):
             return -1
         return self.publication.layer_for(self.wanted_quality, *self.wanted_size)
 
@@ -126,7 +139,7 @@ class Subscription:
         """Choose what to follow, after anything that matters changed."""
         publication = self.publication
         stream: Stream | None = None
-        if self.ready and not self.disabled and not publication.muted:
+        if self.ready and not publication.muted and self.wanted_layer() >= 0:
             live = [layer for layer, stream in publication.streams.items() if stream.activity.live]
             chosen = choose_layer(live, self.wanted_layer())
             stream = publication.streams[chosen] if chosen is not None else None
