@@ -33,7 +33,6 @@ class Subscriber:
         self.subscriptions: dict[str, Subscription] = {}
         self._wishes: dict[str, bool] = {}
         self._settings: dict[str, rtc.UpdateTrackSettings] = {}
-        self._deferred: set[str] = set()
         self._told: dict[str, bool] = {}
         # tracks that were named and are not there: until when to wait for them; the oldest first
         self._unknown: dict[str, float] = {}
@@ -58,14 +57,9 @@ class Subscriber:
             if not self._may_name(sid):
                 return
             self._settings[sid] = kept
-            self._deferred.add(sid)
-        self._apply(now)
-
-    def _apply(self, now: float) -> None:
-        for sid in list(self._deferred):
             subscription = self.subscriptions.get(sid)
-            if subscription is None or subscription.ask(self._settings[sid], now):
-                self._deferred.discard(sid)
+            if subscription is not None:
+                subscription.set_settings(kept, now)
 
     def _may_name(self, sid: str) -> bool:
         if sid in self.participant.room.tracks or sid in self._unknown:
@@ -77,9 +71,7 @@ class Subscriber:
         return True
 
     def tick(self, now: float) -> None:
-        """Apply settings that came too fast, and give up waiting for tracks that do not come."""
-        if self._deferred:
-            self._apply(now)
+        """Give up waiting for tracks that do not come."""
         while self._unknown:
             sid, until = next(iter(self._unknown.items()))
             if now < until:
@@ -144,7 +136,6 @@ class Subscriber:
     def forget(self, publication: Publication) -> None:
         """The track is gone, and with it all that was said of it."""
         self.drop(publication)
-        self._deferred.discard(publication.sid)
         self._wishes.pop(publication.sid, None)
         self._settings.pop(publication.sid, None)
         self._told.pop(publication.sid, None)
@@ -168,5 +159,5 @@ class Subscriber:
         publication.subscriptions[self.participant.sid] = subscription
         settings = self._settings.get(publication.sid)
         if settings is not None:
-            subscription.apply(settings, time.monotonic())
+            subscription.set_settings(settings, time.monotonic())
         self.participant.peer.subscribe(subscription)

@@ -21,7 +21,6 @@ from lknb.logic.munger import RtpMunger, Vp8Munger
 from lknb.logic.quality import QualityScore
 from lknb.logic.report import round_trip_s
 from lknb.logic.temporal import TemporalGate
-from lknb.logic.throttle import Throttle
 from lknb.server.blank import BLANK_FRAMES, BLANK_INTERVAL_TICKS, blank_h264, blank_vp8
 from lknb.wire.rtcp import ReportBlock, SenderReport
 
@@ -40,8 +39,6 @@ TIMESTAMP_JUMP_MAX_S = 2.0
 HIGH = models.VideoQuality.HIGH
 LOW = models.VideoQuality.LOW
 OFF = models.VideoQuality.OFF
-SETTINGS_INTERVAL_S = 0.1
-"""Settings of one track are applied that often; what comes between replaces what came before."""
 
 
 def _nowhere(packet: bytes) -> None:
@@ -76,7 +73,6 @@ class Subscription:
         self._munger = RtpMunger(secrets.randbelow(0x4000) + 1)
         self._vp8 = Vp8Munger() if publication.codec == "vp8" else None
         self._gate = TemporalGate()
-        self._settings_throttle = Throttle(SETTINGS_INTERVAL_S)
         self._history = PacketHistory(
             HISTORY_AUDIO if publication.kind == "audio" else HISTORY_VIDEO, resends_max=RESENDS_MAX
         )
@@ -106,16 +102,8 @@ class Subscription:
         self.stop(now)
         self._send = _nowhere
 
-    def ask(self, settings: rtc.UpdateTrackSettings, now: float) -> bool:
-        """Take new settings; False when they come too soon after the last ones. A track that becomes visible never waits."""
-        shown = self.disabled and not settings.disabled
-        if not shown and not self._settings_throttle.allow(now):
-            return False
-        self.apply(settings, now)
-        return True
-
-    def apply(self, settings: rtc.UpdateTrackSettings, now: float) -> None:
-        """Paused, quality or size, as the subscriber wants it."""
+    def set_settings(self, settings: rtc.UpdateTrackSettings, now: float) -> None:
+        """Paused, quality or size, as the subscriber wants it. At once: the key frames it takes are paced by the stream."""
         self.disabled = settings.disabled
         self.wanted_quality = settings.quality
         self.wanted_size = (settings.width, settings.height)
