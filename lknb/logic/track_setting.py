@@ -51,8 +51,8 @@ class TrackSetting:
         changed, self.enabled = self.enabled != enabled, enabled
         return changed
 
-    def set_quality(self, quality: int) -> bool:
-        """Ask for a layer; forgets requested dimensions."""
+    def set_quality(self, quality: int | None) -> bool:
+        """Ask for a layer, or with None for none in particular; forgets requested dimensions."""
         changed = self.quality != quality
         if changed:
             self.quality, self.dimensions = quality, None

@@ -82,6 +82,7 @@ class Announcer:
         make = RemoteVideoTrack if publication.kind == TrackKind.KIND_VIDEO else RemoteAudioTrack
         track: RemoteTrack = make(publication._entry, self._room._core, participant._member)
         publication._track = track
+        track._publication = publication
         self._tell_room("track_subscribed", track, publication, participant)
         participant._tell("track_subscribed", track, publication)
         publication._tell("subscribed", track)

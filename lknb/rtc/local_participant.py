@@ -191,7 +191,8 @@ class LocalParticipant(Participant):
     def _keep(self, track: LocalTrackBase, info: models.TrackInfo, handle: int) -> LocalTrackPublication:
         entry, early = self._roster.add_local_track(info)
         publication = LocalTrackPublication(entry)
-        publication._track = track
+        publication._track, publication._participant = track, self
+        track._publication = publication
         self._published[entry.sid] = _Published(publication, track._source, handle)
         track._publish(entry, self._core, self._member, lambda muted: self._core.call(self._mute, entry, muted))
         self._tell_room("local_track_published", publication, track)

@@ -170,6 +170,7 @@ class RemoteParticipant(Participant):
 
     def _add(self, entry: TrackEntry) -> RemoteTrackPublication:
         publication = RemoteTrackPublication(entry, self.sid, self._core, auto_subscribe=self._auto_subscribe)
+        publication._participant = self
         self._track_publications[entry.sid] = publication
         return publication
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lknb.rtc.source import MediaSource
+    from lknb.rtc.track_publication import TrackPublication
 
 TrackEvents = Literal["muted", "unmuted", "ended", "stream_state_changed"]
 
@@ -34,6 +35,12 @@ class Track(EventEmitter[TrackEvents]):
         self._entry = entry
         self._core = core
         self._member = member
+        self._publication: TrackPublication | None = None
+
+    @property
+    def publication(self) -> TrackPublication | None:
+        """As what it is published; None for a track of ours before that."""
+        return self._publication
 
     @property
     def sid(self) -> str:
@@ -160,7 +167,7 @@ class LocalTrackBase(Track):
     def _end(self) -> None:
         entry = TrackEntry.of(self._entry.info)
         entry.info.sid = ""
-        self._entry, self._tell_server = entry, None
+        self._entry, self._tell_server, self._publication = entry, None, None
         super()._end()
 
 

@@ -16,6 +16,7 @@ from lknb.rtc.enumeration import EncryptionType, TrackKind, TrackSource, VideoQu
 from lknb.rtc.event_emitter import EventEmitter
 
 if TYPE_CHECKING:
+    from lknb.rtc.participant import Participant
     from lknb.rtc.track import LocalTrack, RemoteTrack, Track
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,12 @@ class TrackPublication(EventEmitter[PublicationEvents]):
         super().__init__()
         self._entry = entry
         self._track: Track | None = None
+        self._participant: Participant | None = None
+
+    @property
+    def participant(self) -> Participant | None:
+        """Who publishes it."""
+        return self._participant
 
     @property
     def track(self) -> Track | None:
@@ -194,15 +201,16 @@ class RemoteTrackPublication(TrackPublication):
         """Have the server pause or continue the track without unsubscribing; beats what adaptive stream sees."""
         self._set(lambda setting: setting.set_enabled(enabled))
 
-    def set_video_quality(self, quality: VideoQuality | int) -> None:
-        """Ask for a simulcast layer, and forget a size asked for before.
+    def set_video_quality(self, quality: VideoQuality | int | None) -> None:
+        """Ask for a simulcast layer, and forget a size asked for before. None asks for no layer in particular any more.
 
         Raises ValueError when it is no video, or not published in layers.
         """
         self._require_video("set_video_quality")
         if not self.simulcasted:
             raise ValueError(f"set_video_quality needs a track published in layers (simulcast), {self.sid} has one")
-        self._set(lambda setting: setting.set_quality(VideoQuality(quality)))
+        asked = None if quality is None else VideoQuality(quality)
+        self._set(lambda setting: setting.set_quality(asked))
 
     def set_video_dimensions(self, width: int, height: int) -> None:
         """Ask for the layer that fits this size in pixels, and forget a quality asked for before.

@@ -17,8 +17,12 @@ the room core for a ticket, and the page plays the track from the core's lane. N
 from __future__ import annotations
 
 from lknb.rtc.display import register_view
+from lknb.widgets.quality_selector import QualitySelector
+from lknb.widgets.speaker_indicator import SpeakerIndicator
+from lknb.widgets.stats_plot import StatsPlot
+from lknb.widgets.subscription_table import SubscriptionTable
 from lknb.widgets.video_view import VideoView, video_view_of
 
 register_view("video", video_view_of)
 
-__all__ = ["VideoView"]
+__all__ = ["QualitySelector", "SpeakerIndicator", "StatsPlot", "SubscriptionTable", "VideoView"]

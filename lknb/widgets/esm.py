@@ -20,6 +20,8 @@ from importlib.resources import files
 PAGE_MODULES = ("host", "face", "tile", "session", "video")
 WORKER_MODULES = ("message", "codec", "gate", "painter", "player", "worker")
 LOADER_MODULES = ("loader",)
+CONTROL_MODULES = ("dom", "figure", "control")
+"""Before the module of each view without video, see `control_code`."""
 
 _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default\b)", re.MULTILINE)
@@ -37,14 +39,36 @@ def video_code() -> str:
 @cache
 def video_esm() -> str:
     """The loader of `video_code()`, which it expects in the trait `_code`."""
-    identity = hashlib.sha256(video_code().encode()).hexdigest()[:16]
-    return _insert(CODE_ID=identity) + _join(LOADER_MODULES)
+    return _load(video_code())
 
 
 @cache
 def video_css() -> str:
     """The style of `VideoView`, in the theme's colours."""
     return _BLANK.sub("", _COMMENT.sub("", _read("video.css")))
+
+
+@cache
+def control_code(module: str) -> str:
+    """As `video_code`, for the view without video that this module draws."""
+    return _join((*CONTROL_MODULES, module))
+
+
+@cache
+def control_esm(module: str) -> str:
+    """The loader of `control_code(module)`."""
+    return _load(control_code(module))
+
+
+@cache
+def control_css() -> str:
+    """The style of the views without video."""
+    return _BLANK.sub("", _COMMENT.sub("", _read("control.css")))
+
+
+def _load(code: str) -> str:
+    identity = hashlib.sha256(code.encode()).hexdigest()[:16]
+    return _insert(CODE_ID=identity) + _join(LOADER_MODULES)
 
 
 def _insert(**values: str) -> str:

@@ -6,10 +6,12 @@ import pytest
 
 from lknb.core.message import decode_message, encode_message
 from lknb.widgets import esm
+from lknb.widgets.control_view import ControlView
 from tests.kit import npm
 from tests.widgets.node import JS, node
 
 MODULES = sorted(JS.glob("*.js"))
+CONTROLS = sorted(view._module for view in ControlView.__subclasses__())
 FORBIDDEN = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|\beval\b|new Function|document\.write|https?://(?!localhost|www\.w3\.org/2000/svg)"
 )
@@ -17,11 +19,15 @@ TOP_LEVEL = re.compile(r"^(?:export )?(?:async )?(?:const|let|var|function|class
 
 
 def test_every_module_goes_to_the_page_or_the_worker_once():
-    parts = [*esm.PAGE_MODULES, *esm.WORKER_MODULES, *esm.LOADER_MODULES, "inserted"]
-    assert sorted(parts) == [path.stem for path in MODULES]
+    parts = [*esm.PAGE_MODULES, *esm.WORKER_MODULES, *esm.LOADER_MODULES, *esm.CONTROL_MODULES, *CONTROLS, "inserted"]
+    assert sorted(set(parts)) == [path.stem for path in MODULES]
 
 
-@pytest.mark.parametrize("names", [esm.PAGE_MODULES, esm.WORKER_MODULES], ids=["page", "worker"])
+@pytest.mark.parametrize(
+    "names",
+    [esm.PAGE_MODULES, esm.WORKER_MODULES, *((*esm.CONTROL_MODULES, name) for name in CONTROLS)],
+    ids=["page", "worker", *CONTROLS],
+)
 def test_modules_that_are_joined_declare_different_names_and_come_after_what_they_use(names):
     declared = [name for module in names for name in TOP_LEVEL.findall((JS / f"{module}.js").read_text())]
     assert len(declared) == len(set(declared))
@@ -32,7 +38,11 @@ def test_modules_that_are_joined_declare_different_names_and_come_after_what_the
         done.add(module)
 
 
-@pytest.mark.parametrize("text", [esm.video_esm(), esm.video_code()], ids=["loader", "code"])
+@pytest.mark.parametrize(
+    "text",
+    [esm.video_esm(), esm.video_code(), *map(esm.control_code, CONTROLS)],
+    ids=["loader", "code", *CONTROLS],
+)
 def test_a_joined_text_is_one_module_with_a_default_export(text):
     assert len(re.findall(r"^export", text, re.MULTILINE)) == 1
     assert not re.search(r"^import", text, re.MULTILINE)
@@ -50,6 +60,7 @@ def test_a_joined_text_is_one_module_with_a_default_export(text):
 def test_the_texts_are_small():
     assert len(esm.video_esm()) < 1_000, "browsers keep it for every widget there ever was"
     assert len(esm.video_code()) < 30_000, "it is sent with every widget"
+    assert max(len(esm.control_code(name)) for name in CONTROLS) < 15_000
 
 
 def test_the_code_is_loaded_once_for_all_widgets_and_again_after_a_failure():
@@ -88,10 +99,10 @@ def test_the_workers_text_is_a_classic_script():
 
 def test_comments_stay_home():
     assert "//" not in re.sub(r"ws://|http://", "", esm.video_esm() + esm.video_code())
-    assert "/*" not in esm.video_css()
+    assert "/*" not in esm.video_css() + esm.control_css()
 
 
-@pytest.mark.parametrize("path", [*MODULES, JS / "video.css"], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*MODULES, *JS.glob("*.css")], ids=lambda path: path.name)
 def test_no_markup_is_written_and_nothing_is_loaded_from_elsewhere(path):
     assert not FORBIDDEN.search(path.read_text())
 
@@ -259,3 +270,69 @@ def test_what_keeps_a_page_from_live_video(page, title):
     obstacle = json.loads(told)
     assert (obstacle and obstacle["title"]) == title
     assert obstacle is None or "pen" in obstacle["detail"], "the sentence says what to do"
+
+
+# -- what the views without video write and draw
+
+
+def test_figures_are_written_as_people_read_them():
+    told = node(
+        """
+        import { axisEnd, bitrateText, sizeText } from "./figure.js";
+        console.log([0, 499, 48_000, 999_499, 999_500, 12_345_678].map(bitrateText).join("|"));
+        console.log(sizeText(640, 360));
+        console.log([0, 0.03, 1, 1.1, 4.9, 300, 620_000].map(axisEnd).join("|"));
+        """
+    )
+    assert told.splitlines() == [
+        "0 kbit/s|0 kbit/s|48 kbit/s|999 kbit/s|1.0 Mbit/s|12.3 Mbit/s",
+        "640 × 360",
+        "1|0.05|1|2|5|500|1000000",
+    ]
+
+
+def test_what_comes_of_a_track_is_said_in_words():
+    told = node(
+        """
+        import { comingText } from "./table.js";
+        import { receivedText } from "./quality.js";
+        const row = { status: "", video: true };
+        console.log(comingText(row, undefined));
+        console.log(comingText(row, [430_000, 640, 360, "medium"]));
+        console.log(comingText({ ...row, video: false }, [48_000, 0, 0, ""]));
+        console.log(comingText({ ...row, status: "muted by its publisher" }, [0, 640, 360, "medium"]));
+        console.log(receivedText(row, null));
+        console.log(receivedText(row, [430_000, 640, 360, "medium"]));
+        console.log(receivedText({ ...row, status: "paused" }, [0, 640, 360, "medium"]));
+        """
+    )
+    assert told.splitlines() == [
+        "…",
+        "640 × 360 · medium · 430 kbit/s",
+        "48 kbit/s",
+        "Muted by its publisher",
+        "Waiting for the first picture…",
+        "Receiving medium, 640 × 360 · 430 kbit/s",
+        "Nothing comes: paused",
+    ]
+
+
+def test_a_plot_begins_its_lines_at_the_edge_and_ends_its_axes_at_what_people_know():
+    told = node(
+        """
+        import { panelEnd, pointsSince } from "./plot.js";
+        const points = [0, 1, 2, 3, 4].map((at) => [at]);
+        console.log(JSON.stringify([pointsSince(points, 2.5), pointsSince(points, 9), pointsSince([], 0)]));
+        const height = { column: 0, least: 180, ends: [180, 360, 720] };
+        console.log([[], [[300]], [[720]], [[800]]].map((line) => panelEnd(height, [line])).join("|"));
+        console.log(panelEnd({ column: 0, least: 100 }, [[[70]], [[230]]]));
+        """
+    )
+    assert told.splitlines() == ["[[[2],[3],[4]],[],[]]", "180|360|720|1000", "500"]
+
+
+def test_a_voice_is_measured_in_decibels():
+    told = node(
+        'import { meterPart } from "./speakers.js"; console.log([0, 0.001, 0.01, 0.1, 1, 2].map(meterPart).join("|"))'
+    )
+    assert [round(float(part), 2) for part in told.split("|")] == [0, 0, 0.2, 0.6, 1, 1]

@@ -1,0 +1,52 @@
+"""What every widget of this package is: safe on other threads, quiet in a busy kernel, and with a repr that never changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import anywidget
+import traitlets
+
+from lknb.widgets import comm
+
+WIDGET_MIME_TYPE = "application/vnd.jupyter.widget-view+json"
+
+
+class HardenedWidget(anywidget.AnyWidget):
+    """An anywidget whose comm may be used from any thread."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self.comm is None
+
+    def close(self) -> None:
+        """Take the view out of all pages. Harmless twice."""
+        opened = self.comm
+        if opened is None:
+            return
+        layout = self.layout
+        super().close()
+        opened.on_msg(None)
+        layout.close()
+
+    @traitlets.observe("comm")
+    def _harden_comm(self, change: Any) -> None:
+        if change["new"] is not None:
+            comm.harden(change["new"])
+
+    def _send(self, msg: Mapping[str, Any], buffers: Sequence[bytes] | None = None) -> None:
+        opened = self.comm
+        if opened is not None:
+            comm.send(opened, msg, buffers or ())
+
+    def _bundle(self) -> dict[str, Any]:
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        return {"text/plain": repr(self), WIDGET_MIME_TYPE: view}
+
+    def _ipython_display_(self, **_: Any) -> None:
+        comm.publish_display(self._repr_mimebundle_()[0])
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return ({"text/plain": repr(self)} if self.closed else self._bundle()), {}

@@ -1,0 +1,81 @@
+// Making elements, and keeping lists of them in step with lists of rows. Text of strangers is set as text, never as markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {string} className
+ * @param {Record<string, string>} [attributes]
+ * @param {...(Node | string)} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
+export function make(tag, className, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  element.className = className;
+  Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
+  element.append(...children);
+  return element;
+}
+
+/**
+ * Lines on a grid of 24, in the colour of the text.
+ * @param {string} lines
+ */
+export function drawing(lines) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  svg.classList.add("lknb-drawing");
+  const path = document.createElementNS(SVG, "path");
+  path.setAttribute("d", lines);
+  svg.append(path);
+  return svg;
+}
+
+/**
+ * Write a text only when it is another: what is written anew loses the selection, and a live region speaks.
+ * @param {Element} element
+ * @param {string} text
+ */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/**
+ * Elements of a parent, one for each key, in the order of the keys. An element that stays keeps its place in the page, and so
+ * the focus.
+ * @template Item
+ */
+export class ElementList {
+  /**
+   * @param {HTMLElement} parent
+   * @param {(key: string) => Item & { element: HTMLElement }} create
+   */
+  constructor(parent, create) {
+    this.parent = parent;
+    this.create = create;
+    /** @type {Map<string, Item & { element: HTMLElement }>} */
+    this.items = new Map();
+  }
+
+  /**
+   * @param {string[]} keys
+   * @param {(item: Item, index: number) => void} update
+   */
+  show(keys, update) {
+    const gone = new Set(this.items.keys());
+    keys.forEach((key) => gone.delete(key));
+    gone.forEach((key) => {
+      this.items.get(key)?.element.remove();
+      this.items.delete(key);
+    });
+    keys.forEach((key, index) => {
+      const item = this.items.get(key) ?? this.create(key);
+      this.items.set(key, item);
+      const there = this.parent.children[index];
+      if (there !== item.element) this.parent.insertBefore(item.element, there ?? null);
+      update(item, index);
+    });
+  }
+}
