@@ -30,12 +30,14 @@ from lknb.dev_server import DevServer
 
 if TYPE_CHECKING:
     from lknb import api, errors, rtc, widgets
+    from lknb.rtc.recorder import Recorder
     from lknb.rtc.running_source import MediaFile, TestPattern, Tone
     from lknb.widgets import VideoView
 
 __all__ = [
     "DevServer",
     "MediaFile",
+    "Recorder",
     "TestPattern",
     "Tone",
     "VideoView",
@@ -50,6 +52,7 @@ __all__ = [
 _MODULES = frozenset({"api", "errors", "rtc", "widgets"})
 _HOMES = {
     "MediaFile": "lknb.rtc.running_source",
+    "Recorder": "lknb.rtc.recorder",
     "TestPattern": "lknb.rtc.running_source",
     "Tone": "lknb.rtc.running_source",
     "VideoView": "lknb.widgets",

@@ -9,6 +9,7 @@
     audio_encoder.py   20 ms of samples -> one Opus packet
     audio_decoder.py   Opus packets, and gaps between them -> samples
     opus.py            what the first byte of an Opus packet says
+    recording.py       a track or two -> a file: MP4, WebM, Matroska (container_writer.py), WAV, PNG
     resample.py        sample rates, channels and sample formats
     sample_queue.py    samples in as they come, out in pieces of one size
 

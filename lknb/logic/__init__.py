@@ -21,6 +21,7 @@
     roster.py         participants and tracks of a room, as told by the server; member.py, roster_event.py
     room_state.py     the life of a connection to a room
     track_setting.py  what a subscriber wants of a track
+    timeline.py       where frames lie in a recording
 
 A machine is fed with `add`, `handle` or `observe`, asked with `poll`, and says with `deadline` when it wants to be
 asked next. What a peer sends never makes it raise or grow without bound: packets and messages were parsed by `wire`,

@@ -12,6 +12,7 @@
     video_source.py, audio_source.py    pictures and sound of the notebook; capture_clock.py, video_output.py their way out
     running_source.py, media_file.py    handles of sources that run in the core; core_source.py what they have in common
     video_*.py, audio_*.py, media_stream.py, frame_reader.py, track_flow.py, snapshot.py    frames as numpy arrays
+    recorder.py           a track or a participant -> a file; frame_writer.py writes it
     display.py            the hook through which `lknb.widgets` shows tracks in a cell
 
 May not: import widgets, or know how signalling and media travel: that is the core's, in a process of its own. What knows pixels

@@ -1,0 +1,189 @@
+"""Encoded frames of a track or two, written to a file by a thread."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from lknb.codec.clock import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, now_us
+from lknb.codec.recording import Recording, open_recording
+from lknb.errors import MediaError
+from lknb.logic.timeline import Timeline
+from lknb.rtc.wakeup import Wakeup
+from lknb.wire.frame import EncodedFrame
+
+# Until a sender report has come, a capture time is a time of arrival, which is later for a picture than for sound. So the
+# first second is kept, and laid out when the times of its last frames are known.
+_SETTLE_US = 1_200_000
+
+# What was captured before the end may arrive a little after it.
+_STRAGGLERS_US = 150_000
+
+_MAX_WAITING_FRAMES = 6_000
+"""Frames the disk, or the encoder of pictures, may be behind: more than a minute of sound and picture."""
+
+
+class _Line:
+    """One of the tracks."""
+
+    def __init__(self, clock_hz: int) -> None:
+        self.timeline = Timeline(clock_hz)
+        self.reached_us = 0
+        self.ended_us: int | None = None
+
+
+class FrameWriter:
+    """Writes what `put` gives it, from the first key frame on; without pictures, from its making on.
+
+    The thread begins with `start` and ends some time after `stop`, or when nothing more is wanted. `put`, `end` and
+    `stop` may be called from any thread. `channels` is of the sound, 0 for none. `on_lost` is called when nothing can be
+    made of frames before a key frame.
+    """
+
+    def __init__(self, path: Path, *, pictures: bool, channels: int, on_lost: Callable[[], None]) -> None:
+        self.began_us: int | None = None
+        self.duration_us: int | None = None
+        """How long the recording is, once it has finished."""
+        self.error: MediaError | None = None
+        self.finished = False
+        self.changed = Wakeup()
+        """Notified when it has begun, failed, or finished."""
+        self._path = path
+        self._pictures = pictures
+        self._channels = channels
+        self._on_lost = on_lost
+        self._lines = {"video": _Line(VIDEO_CLOCK_HZ)} if pictures else {}
+        if channels:
+            self._lines["audio"] = _Line(AUDIO_CLOCK_HZ)
+        self._condition = threading.Condition()
+        self._frames: deque[EncodedFrame] = deque()
+        self._stop_us: int | None = None
+
+    def start(self) -> None:
+        """Let the thread run."""
+        threading.Thread(target=self._run, name="lknb-frame-writer", daemon=True).start()
+
+    def put(self, frame: EncodedFrame) -> None:
+        """One frame of the picture or the sound."""
+        with self._condition:
+            if not self.finished:
+                self._frames.append(frame)
+                self._condition.notify_all()
+
+    def end(self, kind: str) -> None:
+        """Nothing more comes of this kind."""
+        with self._condition:
+            self._lines[kind].ended_us = now_us()
+            self._condition.notify_all()
+
+    def stop(self) -> None:
+        """Record what was captured up to now, and finish. Harmless twice."""
+        with self._condition:
+            if self._stop_us is None:
+                self._stop_us = now_us()
+            self._condition.notify_all()
+
+    def _run(self) -> None:
+        try:
+            self._record()
+        except MediaError as error:
+            self.error = error
+        except Exception as error:
+            self.error = MediaError(f"recording {self._path.name!r} failed: {error!r}")
+        with self._condition:
+            self.finished = True
+            self._frames.clear()
+        self.changed.notify()
+
+    def _record(self) -> None:
+        if self._pictures:
+            keyframe = self._next_keyframe()
+            if keyframe is None:
+                return
+            recording = open_recording(self._path, keyframe, self._channels)
+            held = [keyframe]
+            origin_us = None
+        else:
+            recording = open_recording(self._path, None, self._channels)
+            held = []
+            origin_us = now_us()
+        self.began_us = now_us()
+        self.changed.notify()
+        try:
+            while now_us() - self.began_us < _SETTLE_US and (frame := self._next(self.began_us + _SETTLE_US)):
+                held.append(frame)
+            origin_us = self._lay_out(recording, held, origin_us)
+            while not recording.done and (frame := self._next()):
+                self._write(recording, frame, origin_us)
+        finally:
+            self.duration_us = max(0, self._end_us() - (origin_us if origin_us is not None else self.began_us))
+            recording.finish(self.duration_us)
+
+    def _next_keyframe(self) -> EncodedFrame | None:
+        """The first picture; what came before it is no part of the recording."""
+        while (frame := self._next()) is not None:
+            if frame.codec != "opus" and frame.keyframe:
+                return frame
+        return None
+
+    def _lay_out(self, recording: Recording, held: list[EncodedFrame], origin_us: int | None) -> int:
+        """Write what was held back; where the recording begins, on the axis of capture times."""
+        for frame in held:
+            self._line(frame).timeline.settle(frame.timestamp, frame.timestamp_us)
+        for frame in held:
+            settled_us = self._line(frame).timeline.at(frame.timestamp)
+            assert settled_us is not None
+            frame_us = settled_us
+            if origin_us is None:
+                origin_us = frame_us
+            self._put_at(recording, frame, frame_us, origin_us)
+        return origin_us if origin_us is not None else now_us()
+
+    def _write(self, recording: Recording, frame: EncodedFrame, origin_us: int) -> None:
+        frame_us = self._line(frame).timeline.place(frame.timestamp, frame.timestamp_us)
+        self._put_at(recording, frame, frame_us, origin_us)
+        if recording.needs_keyframe:
+            self._on_lost()
+
+    def _put_at(self, recording: Recording, frame: EncodedFrame, frame_us: int, origin_us: int) -> None:
+        line = self._line(frame)
+        line.reached_us = max(line.reached_us, frame_us)
+        if origin_us <= frame_us < self._end_us() and not recording.done:
+            recording.write(frame, frame_us - origin_us)
+
+    def _line(self, frame: EncodedFrame) -> _Line:
+        return self._lines["audio" if frame.codec == "opus" else "video"]
+
+    def _end_us(self) -> int:
+        """When the recording ends, as far as that is known."""
+        ends = [line.ended_us for line in self._lines.values()]
+        last_us = max(end for end in ends if end is not None) if None not in ends else None
+        known = [end for end in (self._stop_us, last_us) if end is not None]
+        return min(known, default=now_us() + _SETTLE_US)
+
+    def _next(self, until_us: int | None = None) -> EncodedFrame | None:
+        """The next frame; None at the end, and at `until_us`."""
+        with self._condition:
+            while True:
+                if len(self._frames) > _MAX_WAITING_FRAMES:
+                    raise MediaError(f"{self._path.name!r} cannot be written as fast as frames come")
+                if self._frames:
+                    return self._frames.popleft()
+                left_us = self._left_us(until_us)
+                if left_us is not None and left_us <= 0:
+                    return None
+                self._condition.wait(None if left_us is None else left_us / 1_000_000)
+
+    def _left_us(self, until_us: int | None) -> int | None:
+        """How long to wait for a frame; None for as long as it takes."""
+        now = now_us()
+        left = [] if until_us is None else [until_us - now]
+        live = [line for line in self._lines.values() if line.ended_us is None]
+        if not live:
+            left.append(0)
+        elif self._stop_us is not None:
+            complete = all(line.reached_us >= self._stop_us for line in live)
+            left.append(0 if complete else self._stop_us + _STRAGGLERS_US - now)
+        return min(left, default=None)

@@ -1,0 +1,326 @@
+"""Recordings of whole calls, opened with PyAV and compared with what was sent."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import wave
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import lknb
+from lknb import rtc
+from lknb.codec.clock import now_us
+from lknb.core.client import CoreClient
+from lknb.errors import MediaError, TrackError
+
+ORANGE = (230, 120, 20)
+FPS = 30
+RATE_HZ = 48_000
+SECONDS = 3.0
+DURATION_TOLERANCE_S = 0.05
+OFFSET_TOLERANCE_S = 0.04
+H264 = rtc.TrackPublishOptions(video_codec=rtc.VideoCodec.H264)
+
+Join = Callable[..., Awaitable[rtc.Room]]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[lknb.DevServer]:
+    with lknb.DevServer() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def core() -> Iterator[None]:
+    client = CoreClient.shared()
+    client.request_threadsafe({"op": "hello"}).exception(10)
+    yield
+    client.close()
+
+
+@pytest.fixture
+async def join(server: lknb.DevServer, core: None, request: pytest.FixtureRequest) -> AsyncIterator[Join]:
+    """`await join("alice")` in the room of this test; everybody is taken out after it."""
+    async with AsyncExitStack() as stack:
+
+        async def enter(identity: str) -> rtc.Room:
+            return await stack.enter_async_context(
+                await lknb.connect(request.node.name, identity=identity, server=server)
+            )
+
+        yield enter
+
+
+@asynccontextmanager
+async def flashing(source: rtc.VideoSource) -> AsyncIterator[None]:
+    """Pictures that are white for the first fifth of each second of the monotonic clock, else orange."""
+    size = (source.height, source.width, 3)
+    orange, white = np.full(size, ORANGE, np.uint8), np.full(size, 255, np.uint8)
+
+    async def capture() -> None:
+        number = now_us() * FPS // 1_000_000
+        while True:
+            number += 1
+            due_us = number * 1_000_000 // FPS
+            await asyncio.sleep(max(0, due_us - now_us()) / 1_000_000)
+            source.capture_frame(white if number % FPS < FPS // 5 else orange, timestamp_us=due_us)
+
+    task = asyncio.create_task(capture())
+    yield
+    task.cancel()
+
+
+@dataclass
+class Played:
+    """What is in a file."""
+
+    duration_s: float
+    times_s: list[float]
+    colours: NDArray[np.float64]
+    """(n, 3), the middle of each picture."""
+    sizes: list[tuple[int, int]]
+    sound: NDArray[np.float64]
+    """-1 to 1 from second 0 on, at 48,000 Hz."""
+    codecs: list[str]
+
+    def flashes_s(self) -> list[float]:
+        white = self.colours.min(axis=1) > 180
+        return [self.times_s[n] for n in range(1, len(white)) if white[n] and not white[n - 1]]
+
+    def beeps_s(self) -> list[float]:
+        loud = np.abs(self.sound) > 0.05
+        # the first loud sample after 0.3 s of quiet
+        at = np.flatnonzero(loud)
+        starts = at[np.flatnonzero(np.diff(at, prepend=-RATE_HZ) > 0.3 * RATE_HZ)]
+        return [float(start / RATE_HZ) for start in starts if start > 0.1 * RATE_HZ]
+
+    def peak_hz(self) -> float:
+        spectrum = np.abs(np.fft.rfft(self.sound))
+        return float(np.argmax(spectrum) * RATE_HZ / len(self.sound))
+
+
+def play(path: Path) -> Played:
+    with av.open(str(path)) as file:
+        codecs = [stream.codec_context.name for stream in file.streams]
+        duration_s = float(file.duration or 0) / 1e6
+        times, colours, sizes = [], [], []
+        sound = np.zeros(0)
+        resampler = av.AudioResampler("flt", "mono", RATE_HZ)
+        for packet in file.demux():
+            for frame in packet.decode():
+                if isinstance(frame, av.VideoFrame):
+                    picture = frame.to_ndarray(format="rgb24")
+                    height, width = picture.shape[:2]
+                    middle = picture[height // 4 : -height // 4, width // 4 : -width // 4]
+                    times.append(float(frame.time or 0))
+                    colours.append(middle.reshape(-1, 3).mean(axis=0))
+                    sizes.append((width, height))
+                elif isinstance(frame, av.AudioFrame):
+                    start = round(float(frame.time or 0) * RATE_HZ)
+                    piece = np.concatenate([one.to_ndarray().reshape(-1) for one in resampler.resample(frame)])
+                    sound = np.concatenate((sound, np.zeros(max(0, start - len(sound))), piece))
+    return Played(duration_s, times, np.array(colours), sizes, sound, codecs)
+
+
+def is_orange(colour: Any) -> bool:
+    return bool(np.abs(np.asarray(colour) - ORANGE).max() < 25)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options", "codec"), [(".webm", None, "vp8"), (".mp4", H264, "h264"), (".mkv", H264, "h264")]
+)
+async def test_picture_and_sound_of_a_participant_are_in_the_file_as_they_were_sent(
+    join: Join, tmp_path: Path, suffix: str, options: Any, codec: str
+) -> None:
+    alice, bob = await join("alice"), await join("bob")
+    source = rtc.VideoSource(640, 360)
+    async with flashing(source):
+        await alice.local_participant.publish_track(source, options)
+        await alice.local_participant.publish_track(lknb.Tone(1000.0, beep_every_s=1.0))
+        path = tmp_path / f"alice{suffix}"
+        recorder = lknb.Recorder(bob, path)
+        async with recorder:
+            await asyncio.sleep(SECONDS)
+    # the key frame it begins with was captured a little before it came
+    assert recorder.duration == pytest.approx(SECONDS, abs=0.3)
+    played = play(path)
+    assert played.codecs == [codec, "opus"]
+    assert abs(played.duration_s - recorder.duration) < DURATION_TOLERANCE_S
+    assert set(played.sizes) == {(640, 360)}
+    assert any(map(is_orange, played.colours))
+    assert len(played.times_s) > 0.8 * FPS * SECONDS
+    flashes, beeps = played.flashes_s(), played.beeps_s()
+    assert len(flashes) in (2, 3)
+    offsets = [min(beeps, key=lambda beep, flash=flash: abs(beep - flash)) - flash for flash in flashes]
+    print(f"{suffix}: beep after flash by {[round(1000 * offset) for offset in offsets]} ms")
+    assert all(abs(offset) < OFFSET_TOLERANCE_S for offset in offsets)
+    # a second of the sender is a second in the file
+    assert np.diff(flashes) == pytest.approx(1.0, abs=0.02)
+    assert np.diff(beeps) == pytest.approx(1.0, abs=0.02)
+
+
+async def test_a_mute_is_silence_and_a_picture_that_stands(join: Join, tmp_path: Path) -> None:
+    alice, bob = await join("alice"), await join("bob")
+    picture = await alice.local_participant.publish_track(lknb.TestPattern(320, 180, color=ORANGE))
+    sound = await alice.local_participant.publish_track(lknb.Tone(700.0))
+    path = tmp_path / "muted.webm"
+    recorder = lknb.Recorder(bob, path, participant="alice")
+    async with recorder:
+        await asyncio.sleep(1.5)
+        for publication in (picture, sound):
+            assert publication.track is not None
+            publication.track.mute()
+        await asyncio.sleep(1.5)
+        for publication in (picture, sound):
+            assert publication.track is not None
+            publication.track.unmute()
+        await asyncio.sleep(1.0)
+    played = play(path)
+    assert abs(played.duration_s - recorder.duration) < DURATION_TOLERANCE_S
+    assert 1.2 < max(np.diff(played.times_s)) < 2.0
+    assert played.times_s[-1] > 3.5
+    assert all(map(is_orange, played.colours))
+    level = [np.abs(played.sound[int(at * RATE_HZ) :][: RATE_HZ // 4]).max() for at in (0.5, 2.0, 3.6)]
+    assert level[0] > 0.1
+    assert level[1] < 0.01
+    assert level[2] > 0.1
+
+
+@pytest.mark.parametrize(("suffix", "options"), [(".webm", None), (".mp4", H264)])
+async def test_a_file_can_be_played_through_a_change_of_layers(
+    join: Join, tmp_path: Path, suffix: str, options: Any
+) -> None:
+    alice, bob = await join("alice"), await join("bob")
+    publication = await alice.local_participant.publish_track(lknb.TestPattern(640, 360, color=ORANGE), options)
+    track = await bob.wait_for_track("alice")
+    path = tmp_path / f"layers{suffix}"
+    recorder = lknb.Recorder(track, path)
+    async with recorder:
+        await asyncio.sleep(1.5)
+        wish = bob.remote_participants["alice"].track_publications[publication.sid]
+        wish.set_video_quality(rtc.VideoQuality.VIDEO_QUALITY_LOW)
+        async with asyncio.timeout(10):
+            async for event in rtc.VideoStream(track):
+                if event.frame.height == 180:
+                    break
+        await asyncio.sleep(0.5)
+    played = play(path)
+    assert set(played.sizes) == {(640, 360), (320, 180)}
+    assert all(map(is_orange, played.colours))
+    assert abs(played.duration_s - recorder.duration) < DURATION_TOLERANCE_S
+
+
+async def test_a_track_that_ends_is_recorded_to_its_end(join: Join, tmp_path: Path) -> None:
+    alice, bob = await join("alice"), await join("bob")
+    publication = await alice.local_participant.publish_track(lknb.TestPattern(320, 180, color=ORANGE))
+    recorder = lknb.Recorder(await bob.wait_for_track("alice"), tmp_path / "ended.webm")
+    async with recorder:
+        began_s = now_us() / 1e6
+        await asyncio.sleep(1.5)
+        await alice.local_participant.unpublish_track(publication.sid)
+        await bob.wait_until(lambda: not bob.remote_participants["alice"].track_publications)
+        ended_s = now_us() / 1e6
+        await asyncio.sleep(0.5)
+    assert play(recorder.path).duration_s == pytest.approx(ended_s - began_s, abs=0.15)
+
+
+@pytest.mark.parametrize(("suffix", "options"), [(".webm", None), (".mp4", H264)])
+async def test_what_was_recorded_until_the_process_is_killed_can_be_played(
+    join: Join, tmp_path: Path, suffix: str, options: Any
+) -> None:
+    alice, bob = await join("alice"), await join("bob")
+    await alice.local_participant.publish_track(lknb.TestPattern(320, 180, color=ORANGE), options)
+    recorder = lknb.Recorder(await bob.wait_for_track("alice"), tmp_path / f"whole{suffix}")
+    killed = tmp_path / f"killed{suffix}"
+    async with recorder:
+        await asyncio.sleep(4)
+        # what is on the disk now
+        shutil.copy(recorder.path, killed)
+    played = play(killed)
+    assert len(played.times_s) > 50
+    assert all(map(is_orange, played.colours))
+
+
+async def test_our_own_track_can_be_recorded(join: Join, tmp_path: Path) -> None:
+    alice = await join("alice")
+    await alice.local_participant.publish_track(lknb.TestPattern(320, 180, color=ORANGE))
+    async with lknb.Recorder(alice, tmp_path / "own.webm", participant="alice") as recorder:
+        await asyncio.sleep(1)
+    played = play(recorder.path)
+    assert played.duration_s == pytest.approx(recorder.duration, abs=DURATION_TOLERANCE_S)
+    assert is_orange(played.colours[-1])
+
+
+async def test_sound_alone(join: Join, tmp_path: Path) -> None:
+    alice, bob = await join("alice"), await join("bob")
+    await alice.local_participant.publish_track(lknb.Tone(1000.0))
+    await bob.wait_for_track("alice", kind=rtc.TrackKind.KIND_AUDIO)
+    recorder = lknb.Recorder(bob, tmp_path / "tone.wav")
+    async with recorder:
+        await asyncio.sleep(2)
+    with wave.open(str(recorder.path)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (RATE_HZ, 1, 2)
+        assert file.getnframes() / RATE_HZ == pytest.approx(recorder.duration, abs=DURATION_TOLERANCE_S)
+    assert abs(play(recorder.path).peak_hz() - 1000) < 2
+
+
+async def test_pictures_alone(join: Join, tmp_path: Path) -> None:
+    alice, bob = await join("alice"), await join("bob")
+    await alice.local_participant.publish_track(lknb.TestPattern(320, 180, color=ORANGE))
+    track = await bob.wait_for_track("alice")
+    async with lknb.Recorder(track, tmp_path / "one.png"):
+        pass
+    with Image.open(tmp_path / "one.png") as picture:
+        assert picture.size == (320, 180)
+        assert is_orange(np.asarray(picture).mean(axis=(0, 1)))
+    (tmp_path / "all").mkdir()
+    async with lknb.Recorder(track, tmp_path / "all" / "%04d.png"):
+        await asyncio.sleep(1)
+    names = sorted(path.name for path in (tmp_path / "all").iterdir())
+    assert names == [f"{number:04d}.png" for number in range(1, len(names) + 1)]
+    assert len(names) > 20
+
+
+async def test_what_cannot_be_recorded_is_said(join: Join, tmp_path: Path) -> None:
+    alice, bob = await join("alice"), await join("bob")
+    for name, words in (
+        ("a.avi", r"ends in one of \.mp4, \.webm"),
+        ("a", "not 'a'"),
+        ("%.png", "%d"),
+    ):
+        with pytest.raises(MediaError, match=words):
+            lknb.Recorder(bob, tmp_path / name)
+    with pytest.raises(TrackError, match="'zoe' is not in the room; bob, alice are"):
+        await lknb.Recorder(bob, tmp_path / "a.webm", participant="zoe").start()
+    with pytest.raises(TrackError, match="'alice' has no video and no audio"):
+        await lknb.Recorder(bob, tmp_path / "a.webm", timeout=0.2).start()
+    publication = await alice.local_participant.publish_track(lknb.TestPattern(320, 180))
+    track = await bob.wait_for_track("alice")
+    with pytest.raises(MediaError, match=r"holds no VP8, which this track is sent in: record it to \.webm or \.mkv"):
+        await lknb.Recorder(bob, tmp_path / "a.mp4").start()
+    with pytest.raises(MediaError, match=r"cannot be written: .*No such file"):
+        await lknb.Recorder(bob, tmp_path / "nowhere" / "a.webm").start()
+    with pytest.raises(MediaError, match="no folder"):
+        await lknb.Recorder(bob, tmp_path / "nowhere" / "a.png").start()
+    with pytest.raises(MediaError, match=r"\.wav holds no video"):
+        await lknb.Recorder(track, tmp_path / "a.wav").start()
+    used = lknb.Recorder(track, tmp_path / "a.webm")
+    async with used:
+        pass
+    with pytest.raises(MediaError, match="has been used"):
+        await used.start()
+    assert publication.track is not None
+    publication.track.mute()
+    await bob.wait_until(lambda: track.muted)
+    with pytest.raises(TrackError, match=r"no picture of track .* within 0\.3 s: is it muted"):
+        await lknb.Recorder(track, tmp_path / "a.webm", timeout=0.3).start()
