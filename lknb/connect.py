@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import sys
 from typing import TYPE_CHECKING
 
 from lknb.access import make_token
@@ -29,6 +30,7 @@ async def connect(
     token: str | None = None,
     server: DevServer | None = None,
     auto_subscribe: bool = True,
+    adaptive_stream: bool | None = None,
     dynacast: bool = False,
     single_peer_connection: bool | None = None,
     connect_timeout: float | None = None,
@@ -42,10 +44,11 @@ async def connect(
 
     A second join with the same identity ends the first: a cell that names its identity can be run again and again.
 
-    `name` is shown to the others. `auto_subscribe`: receive every track as it is published. `dynacast`: stop encoding
-    layers that nobody watches. `single_peer_connection`: None tries one peer connection for both ways and falls back to
-    two, False asks for two. `connect_timeout`: seconds for each attempt to reach the server, 5 unless given.
-    `rtc_config`: ICE servers of your own.
+    `name` is shown to the others. `auto_subscribe`: receive every track as it is published. `adaptive_stream`: have the
+    server pause video that nobody sees or reads, and send the rest no larger than it is shown; unless given, so in a
+    notebook and nowhere else. `dynacast`: stop encoding layers that nobody watches. `single_peer_connection`: None tries
+    one peer connection for both ways and falls back to two, False asks for two. `connect_timeout`: seconds for each attempt
+    to reach the server, 5 unless given. `rtc_config`: ICE servers of your own.
 
     Raises ConnectError; its text says what to set or to look at, its `kind` is stable for programs.
     """
@@ -54,6 +57,7 @@ async def connect(
 
     options = RoomOptions(
         auto_subscribe=auto_subscribe,
+        adaptive_stream=_is_notebook() if adaptive_stream is None else adaptive_stream,
         dynacast=dynacast,
         single_peer_connection=single_peer_connection,
         connect_timeout=connect_timeout,
@@ -82,6 +86,13 @@ async def connect(
     joined = Room()
     await joined.connect(address, token, options)
     return joined
+
+
+def _is_notebook() -> bool:
+    """Whether this process is a kernel, whose views tell how large they are."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return getattr(shell, "kernel", None) is not None
 
 
 async def _embedded_server() -> DevServer:

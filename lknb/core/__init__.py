@@ -27,6 +27,7 @@ In the core process:
     rtp_receiver.py       packets -> frames of one track
     clock.py              capture times across a call
     data.py               data packets
+    track_wishes.py       what we ask to be sent of them: the user's wishes and adaptive stream
     track.py              what views and readers see of a track; reader.py: frames to the kernel
     feed.py               a source and everybody who takes its frames; source/ the sources
     lane.py               websockets to pages; lane_*.py its parts

@@ -61,7 +61,8 @@ class LaneServer:
         {"event": "view", "room", "track_sid", "view", "type": "picture", "width", "height", "unseen"}
             [png]
 
-    `clock` gives monotonic seconds. All methods belong to the thread of one event loop.
+    `on_views(room handle, track sid)` is called when `views` gives something else. `clock` gives monotonic seconds.
+    All methods belong to the thread of one event loop.
     """
 
     def __init__(
@@ -69,10 +70,12 @@ class LaneServer:
         tracks: Callable[[int, str], EncodedTrack | None],
         *,
         on_event: Callable[[dict[str, Any], list[bytes]], None] | None = None,
+        on_views: Callable[[int, str], None] = lambda room, track_sid: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tracks = tracks
         self._on_event = on_event
+        self._on_views = on_views
         self._clock = clock
         self._tickets = TicketBook()
         self._sessions: set[LaneSession] = set()
@@ -158,8 +161,10 @@ class LaneServer:
             clock=self._clock,
             on_state=lambda: self._tell_state(grant),
             on_picture=lambda picture: self._tell_picture(grant, picture),
+            on_visible=lambda: self._on_views(grant.room, grant.track_sid),
         )
         self._sessions.add(session)
+        self._on_views(grant.room, grant.track_sid)
         if self._refreshing is None:
             self._refreshing = asyncio.create_task(self._keep_refreshing())
         self._tell_state(grant)
@@ -167,6 +172,7 @@ class LaneServer:
             await session.run(track)
         finally:
             self._sessions.discard(session)
+            self._on_views(grant.room, grant.track_sid)
             self._tell_state(grant)
         return socket
 

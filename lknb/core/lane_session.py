@@ -33,8 +33,8 @@ FAREWELL_S = 2.0
 class LaneSession:
     """Sends a track down one open websocket until either ends.
 
-    `on_state` is called when `state` changes and `on_picture` with every picture the page sends. Everything runs on the
-    event loop's thread.
+    `on_state` is called when `state` changes, `on_visible` when `visible` does, and `on_picture` with every picture the
+    page sends. Everything runs on the event loop's thread.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class LaneSession:
         clock: Callable[[], float],
         on_state: Callable[[], None],
         on_picture: Callable[[Picture], None],
+        on_visible: Callable[[], None] = lambda: None,
     ) -> None:
         self.grant = grant
         self.state: LaneState = "waiting"
@@ -57,6 +58,7 @@ class LaneSession:
         self._clock = clock
         self._on_state = on_state
         self._on_picture = on_picture
+        self._on_visible = on_visible
         self._flow = LaneFlow(clock())
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
@@ -203,6 +205,7 @@ class LaneSession:
             case Visible() as visible:
                 self.visible = visible
                 self._flow.show(visible=visible.visible, now=self._clock())
+                self._on_visible()
             case Picture() as picture:
                 self._on_picture(picture)
         self._ask_for_keyframe()

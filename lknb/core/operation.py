@@ -22,13 +22,13 @@ from lknb.core.source import EncodedSource, FrameSource, describe_source, open_s
 from lknb.core.source.frames import frame_from_header
 from lknb.core.track import EncodedTrack
 from lknb.errors import CoreError, DisconnectedError, MediaError, PublishDataError, TrackError, WireError
+from lknb.logic.audience import Viewer
+from lknb.logic.track_setting import Dimensions
 
 logger = logging.getLogger(__name__)
 
 _FORWARDED = frozenset(
     {
-        "subscription",
-        "track_setting",
         "update_layers",
         "subscription_permission",
         "simulate",
@@ -53,8 +53,9 @@ class RoomCore:
         self._rooms: dict[int, RoomSession] = {}
         self._feeds: dict[int, Feed] = {}
         self._readers: dict[tuple[int, str], KernelReader] = {}
+        self._attached: dict[tuple[int, str], dict[int, Viewer]] = {}
         self._ending: set[asyncio.Task[None]] = set()
-        self._lanes = LaneServer(self._find_track, on_event=link.send)
+        self._lanes = LaneServer(self._find_track, on_event=link.send, on_views=self._look)
         self.requests: dict[str, Request] = {
             "connect": self._connect,
             "disconnect": self._disconnect,
@@ -67,6 +68,9 @@ class RoomCore:
             "source_control": self._control_source,
             "source_close": self._close_source,
             "read": self._read,
+            "attach": self._attach,
+            "track_setting": self._set_track,
+            "track_subscription": self._subscribe_track,
             "stats": self._stats,
             "lane_ticket": self._lane_ticket,
         }
@@ -87,7 +91,9 @@ class RoomCore:
         handle = header["room"]
         if handle in self._rooms:
             raise CoreError(f"there is a room with handle {handle} already")
-        session = self._rooms[handle] = RoomSession(handle, self._link.send, lambda: self._lost(handle))
+        session = self._rooms[handle] = RoomSession(
+            handle, self._link.send, lambda: self._lost(handle), lambda sid: self._viewers(handle, sid)
+        )
         try:
             options = ConnectOptions.parse(header.get("options") or {})
             join, single = await session.connect(header["url"], header["token"], options)
@@ -120,6 +126,7 @@ class RoomCore:
     def _forget(self, handle: int) -> RoomSession | None:
         for key in [key for key in self._readers if key[0] == handle]:
             self._readers.pop(key).close()
+        self._attached = {key: views for key, views in self._attached.items() if key[0] != handle}
         session = self._rooms.pop(handle, None)
         self._lanes.refresh()
         return session
@@ -170,16 +177,64 @@ class RoomCore:
 
     async def _read(self, header: Header, buffers: list[bytes]) -> Reply:
         handle, sid = header["room"], header["track_sid"]
-        reader = self._readers.pop((handle, sid), None)
-        if reader is not None:
+        track = self._find_track(handle, sid) if header["on"] else None
+        reader = self._readers.get((handle, sid))
+        if reader is not None and reader.track is not track:
             reader.close()
+            del self._readers[handle, sid]
+            reader = None
         if header["on"]:
-            track = self._find_track(handle, sid)
             if track is None:
                 raise TrackError(f"track {sid} is not subscribed")
-            reader = self._readers[handle, sid] = KernelReader(self._link, handle, track)
-            reader.open()
+            if reader is None:
+                reader = self._readers[handle, sid] = KernelReader(self._link, handle, track)
+                reader.open()
+            # on again is another size of the same reader
+            reader.viewer = Viewer(_size(header))
+        self._look(handle, sid)
         return Reply()
+
+    async def _set_track(self, header: Header, buffers: list[bytes]) -> Reply:
+        self._room(header).wishes.ask(
+            header["track_sid"],
+            enabled=header.get("enabled"),
+            quality=header.get("quality"),
+            dimensions=_size(header),
+            fps=header.get("fps"),
+            any_quality="quality" in header and header["quality"] is None,
+        )
+        return Reply()
+
+    async def _subscribe_track(self, header: Header, buffers: list[bytes]) -> Reply:
+        self._room(header).wishes.subscribe(header["track_sid"], bool(header["on"]))
+        return Reply()
+
+    async def _attach(self, header: Header, buffers: list[bytes]) -> Reply:
+        handle, sid = header["room"], header["track_sid"]
+        attached = self._attached.setdefault((handle, sid), {})
+        if header["on"]:
+            attached[header["view"]] = Viewer(_size(header), bool(header["visible"]))
+        else:
+            attached.pop(header["view"], None)
+        if not attached:
+            del self._attached[handle, sid]
+        self._look(handle, sid)
+        return Reply()
+
+    def _look(self, handle: int, sid: str) -> None:
+        """The views or readers of a track changed."""
+        session = self._rooms.get(handle)
+        if session is not None:
+            session.wishes.look(sid)
+
+    def _viewers(self, handle: int, sid: str) -> list[Viewer]:
+        viewers = [
+            Viewer(Dimensions(view.width * view.dpr, view.height * view.dpr), view.visible)
+            for view in self._lanes.views(handle, sid)
+        ]
+        viewers += self._attached.get((handle, sid), {}).values()
+        reader = self._readers.get((handle, sid))
+        return [*viewers, reader.viewer] if reader is not None else viewers
 
     def _keyframe(self, header: Header, buffers: list[bytes]) -> None:
         track = self._find_track(header["room"], header["track_sid"])
@@ -265,6 +320,12 @@ def _stop_opened(opening: asyncio.Future[EncodedSource]) -> None:
     """Nobody waits for this source any more."""
     if not opening.cancelled() and opening.exception() is None:
         opening.result().stop()
+
+
+def _size(header: Header) -> Dimensions | None:
+    """The size a request names, in pixels."""
+    width, height = header.get("width"), header.get("height")
+    return Dimensions(width, height) if width is not None and height is not None else None
 
 
 def _parse(kind: type[Any], buffers: list[bytes]) -> Any:

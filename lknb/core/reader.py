@@ -8,6 +8,7 @@ from collections import deque
 from lknb.core.link import KernelLink
 from lknb.core.source.frames import frame_header
 from lknb.core.track import EncodedTrack
+from lknb.logic.audience import Viewer
 from lknb.logic.throttle import Throttle
 from lknb.wire.frame import EncodedFrame
 
@@ -19,14 +20,16 @@ _KEYFRAME_INTERVAL_S = 0.5
 class KernelReader:
     """A sink of one track that sends its frames over the link.
 
-    When the link is full video stops until a key frame finds room, and sound keeps its newest second.
+    When the link is full video stops until a key frame finds room, and sound keeps its newest second. To adaptive stream
+    it is one more view, of the size its readers asked for.
     """
 
     def __init__(self, link: KernelLink, room: int, track: EncodedTrack) -> None:
         self.dropped = 0
+        self.viewer = Viewer(None)
+        self.track = track
         self._link = link
         self._room = room
-        self._track = track
         self._video = track.kind == "video"
         self._broken = False
         self._kept: deque[EncodedFrame] = deque(maxlen=_AUDIO_KEPT)
@@ -36,12 +39,12 @@ class KernelReader:
     def open(self) -> None:
         """Begin to read."""
         self._open = True
-        self._track.attach(self.take)
+        self.track.attach(self.take)
 
     def close(self) -> None:
         """Read no more. Idempotent."""
         self._open = False
-        self._track.detach(self.take)
+        self.track.detach(self.take)
         self._kept.clear()
 
     def take(self, frame: EncodedFrame) -> None:
@@ -62,7 +65,7 @@ class KernelReader:
         elif frame.keyframe:
             self._broken = False
         elif self._broken and self._throttle.allow(time.monotonic()):
-            self._track.request_keyframe()
+            self.track.request_keyframe()
         if self._broken:
             self.dropped += 1
         else:
@@ -77,5 +80,5 @@ class KernelReader:
             self._link.on_room(self._send_kept)
 
     def _send(self, frame: EncodedFrame) -> None:
-        header = {"event": "frame", "room": self._room, "track_sid": self._track.sid, **frame_header(frame)}
+        header = {"event": "frame", "room": self._room, "track_sid": self.track.sid, **frame_header(frame)}
         self._link.send(header, (frame.data,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from livekit.protocol import models, rtc
@@ -23,7 +23,9 @@ from lknb.core.refusal import leave_error
 from lknb.core.signal import SignalSocket
 from lknb.core.subscribing import Subscribing
 from lknb.core.track import RemoteTrack
+from lknb.core.track_wishes import TrackWishes
 from lknb.errors import ConnectError, DisconnectedError
+from lknb.logic.audience import Viewer
 from lknb.logic.room_state import RoomChange, RoomState, RoomStateMachine
 from lknb.transport.error import TransportError
 
@@ -44,12 +46,20 @@ class RoomSession:
     After `connect` has failed, or the room was left, a session is used up.
     """
 
-    def __init__(self, handle: int, emit: Emit, on_ended: Callable[[], None]) -> None:
-        """`on_ended` is called when the session is over without `disconnect`, before the kernel is told."""
+    def __init__(
+        self,
+        handle: int,
+        emit: Emit,
+        on_ended: Callable[[], None],
+        viewers: Callable[[str], Iterable[Viewer]] = lambda sid: (),
+    ) -> None:
+        """`on_ended` is called when the session is over without `disconnect`, before the kernel is told. `viewers(sid)` are
+        those who look at a track; after a change call `wishes.look(sid)`."""
         self.handle = handle
         self._on_ended = on_ended
         self.refresh_token = ""
-        self.subscribing = Subscribing(handle, self._emit_header, self._rtt_s)
+        self.subscribing = Subscribing(handle, self._emit_header, self._rtt_s, self._follow_track)
+        self.wishes = TrackWishes(handle, self._send, self._emit_header, self.subscribing.published, viewers)
         self._emit = emit
         self._state = RoomStateMachine()
         self._loop = asyncio.get_running_loop()
@@ -71,7 +81,7 @@ class RoomSession:
             "media_sections_requirement": lambda message: self._live().require_sections(
                 message.media_sections_requirement
             ),
-            "update": lambda message: self.subscribing.note_participants(message.update.participants),
+            "update": self._on_update,
             "track_published": lambda message: self.publishing.on_published(message.track_published),
             "request_response": lambda message: self.publishing.on_request_response(message.request_response),
             "mute": lambda message: self.publishing.on_muted(message.mute),
@@ -102,6 +112,7 @@ class RoomSession:
         Raises `ConnectError`. Then, and when cancelled at any point, nothing stays open and the server is told.
         """
         self._connecting = asyncio.current_task()
+        self.wishes.adaptive = options.adaptive_stream
         try:
             self._address = ServerAddress.parse(url)
             self._move(RoomChange.CONNECT)
@@ -174,6 +185,7 @@ class RoomSession:
             self._leave_awaited.cancel()
         if self._state.can(RoomChange.CLOSED):
             self._move(RoomChange.CLOSED)
+        self.wishes.close()
         self.subscribing.close()
         if self._publishing is not None:
             self._publishing.close()
@@ -240,6 +252,13 @@ class RoomSession:
         handler = self._responses.get(kind)
         if handler is not None and self._releasing is None:
             handler(response)
+
+    def _on_update(self, response: rtc.SignalResponse) -> None:
+        self.subscribing.note_participants(response.update.participants)
+        self.wishes.prune()
+
+    def _follow_track(self, sid: str, track: RemoteTrack | None) -> None:
+        self.wishes.follow(sid, track)
 
     def _on_refresh_token(self, response: rtc.SignalResponse) -> None:
         self.refresh_token = response.refresh_token

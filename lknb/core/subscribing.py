@@ -35,12 +35,20 @@ class _Subscription:
 class Subscribing:
     """Remote tracks of one room, by sid.
 
-    `emit(header)` sends an event; `rtt_s()` is the round trip to the server as far as it is known.
+    `emit(header)` sends an event; `on_track(sid, track)` hears of each track that is received, and with None that it is so
+    no longer; `rtt_s()` is the round trip to the server as far as it is known.
     """
 
-    def __init__(self, room: int, emit: Emit, rtt_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        room: int,
+        emit: Emit,
+        rtt_s: Callable[[], float],
+        on_track: Callable[[str, RemoteTrack | None], None],
+    ) -> None:
         self._room = room
         self._emit = emit
+        self._on_track = on_track
         self._rtt_s = rtt_s
         self._subscriptions: dict[str, _Subscription] = {}
         self._infos: dict[str, tuple[str, models.TrackInfo]] = {}
@@ -50,6 +58,10 @@ class Subscribing:
         """A track that is received."""
         subscription = self._subscriptions.get(sid)
         return subscription.track if subscription is not None else None
+
+    def published(self, sid: str) -> tuple[str, models.TrackInfo] | None:
+        """Participant sid and info of a track that somebody else publishes, received or not."""
+        return self._infos.get(sid)
 
     def stats(self) -> dict[str, dict[str, Any]]:
         """Figures by track sid."""
@@ -62,6 +74,10 @@ class Subscribing:
                 self._clocks.pop(participant.sid, None)
                 self._infos = {sid: known for sid, known in self._infos.items() if known[0] != participant.sid}
                 continue
+            listed = {info.sid for info in participant.tracks}
+            self._infos = {
+                sid: known for sid, known in self._infos.items() if known[0] != participant.sid or sid in listed
+            }
             for info in participant.tracks:
                 self._infos[info.sid] = (participant.sid, info)
                 subscription = self._subscriptions.get(info.sid)
@@ -124,12 +140,14 @@ class Subscribing:
                 "kind": track.kind,
             }
         )
+        self._on_track(sid, track)
         return subscription
 
     def _end(self, sid: str) -> None:
         subscription = self._subscriptions.pop(sid)
         subscription.media.release(subscription.mid)
         self._emit({"event": "track_unsubscribed", "room": self._room, "track_sid": sid})
+        self._on_track(sid, None)
 
 
 def _media_ssrcs(section: MediaSection) -> list[int]:

@@ -22,6 +22,8 @@
     room_state.py     the life of a connection to a room
     track_setting.py  what a subscriber wants of a track
     timeline.py       where frames lie in a recording
+    audience.py       who looks at a track, and how large
+    allowance.py      so many at once, and so many a second
 
 A machine is fed with `add`, `handle` or `observe`, asked with `poll`, and says with `deadline` when it wants to be
 asked next. What a peer sends never makes it raise or grow without bound: packets and messages were parsed by `wire`,

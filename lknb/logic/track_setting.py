@@ -70,8 +70,8 @@ class TrackSetting:
         changed, self.fps = self.fps != fps, fps
         return changed
 
-    def set_shown(self, dimensions: Dimensions | None, *, visible: bool) -> bool:
-        """What adaptive stream sees; a picture nobody shows is not visible."""
+    def set_shown(self, dimensions: Dimensions | None, *, visible: bool | None) -> bool:
+        """What adaptive stream sees; a picture nobody shows is not visible. None: it has not looked yet."""
         before = (self.visible, self.shown)
         self.visible, self.shown = visible, dimensions
         return before != (self.visible, self.shown)
@@ -83,7 +83,8 @@ class TrackSetting:
             return settings
         asked = self._merge(track)
         if asked is not None:
-            settings.width, settings.height = math.ceil(asked.width), math.ceil(asked.height)
+            # a width of 0 would not be a size: then the quality counts, which would be LOW
+            settings.width, settings.height = max(1, math.ceil(asked.width)), max(1, math.ceil(asked.height))
         else:
             # a number, as a later protocol may have more of them
             settings.quality = models.VideoQuality.HIGH if self.quality is None else self.quality  # type: ignore[assignment]

@@ -15,10 +15,11 @@ from livekit.protocol import models
 from lknb.logic import roster_event as event
 from lknb.logic.member import Member, TrackEntry
 from lknb.logic.roster_event import RosterEvent
+from lknb.logic.track_setting import Dimensions
 from lknb.rtc.enumeration import TrackKind
 from lknb.rtc.participant import Participant, RemoteParticipant
 from lknb.rtc.track import RemoteAudioTrack, RemoteTrack, RemoteVideoTrack
-from lknb.rtc.track_publication import RemoteTrackPublication
+from lknb.rtc.track_publication import RemoteTrackPublication, SubscriptionStatus
 
 if TYPE_CHECKING:
     from lknb.rtc.room import Room
@@ -83,10 +84,27 @@ class Announcer:
         track: RemoteTrack = make(publication._entry, self._room._core, participant._member)
         publication._track = track
         track._publication = publication
+        # what was paused was another stream
+        publication._entry.paused = False
         self._tell_room("track_subscribed", track, publication, participant)
         participant._tell("track_subscribed", track, publication)
         publication._tell("subscribed", track)
-        self._tell_status(participant, publication)
+        self._tell_news(participant, publication)
+
+    def wished(self, participant: RemoteParticipant, publication: RemoteTrackPublication) -> None:
+        """The user asked for a track, or for it no longer."""
+        status, allowed = publication._news()
+        self._tell_status(participant, publication, status)
+        self._tell_allowed(participant, publication, allowed)
+
+    def seen(self, header: Mapping[str, Any]) -> None:
+        """What adaptive stream sees of a track, in the core."""
+        found = self._find(header["track_sid"])
+        if found is None:
+            return
+        width, height = header["width"], header["height"]
+        shown = None if width is None else Dimensions(width, height)
+        found[1]._setting.set_shown(shown, visible=header["visible"])
 
     def unsubscribed(self, track_sid: str) -> None:
         """The core receives a track no longer."""
@@ -181,17 +199,35 @@ class Announcer:
         if track is None:
             return
         publication._track = None
+        publication._setting.set_shown(None, visible=None)
         track._end()
         self._tell_room("track_unsubscribed", track, publication, participant)
         participant._tell("track_unsubscribed", track, publication)
         publication._tell("unsubscribed", track)
-        self._tell_status(participant, publication)
+        self._tell_news(participant, publication)
 
-    def _tell_status(self, participant: RemoteParticipant, publication: RemoteTrackPublication) -> None:
-        status = publication.subscription_status
+    def _tell_news(self, participant: RemoteParticipant, publication: RemoteTrackPublication) -> None:
+        status, allowed = publication._news()
+        self._tell_allowed(participant, publication, allowed)
+        self._tell_status(participant, publication, status)
+
+    def _tell_status(
+        self, participant: RemoteParticipant, publication: RemoteTrackPublication, status: SubscriptionStatus | None
+    ) -> None:
+        if status is None:
+            return
         self._tell_room("track_subscription_status_changed", publication, status, participant)
         participant._tell("track_subscription_status_changed", publication, status)
         publication._tell("subscription_status_changed", status)
+
+    def _tell_allowed(
+        self, participant: RemoteParticipant, publication: RemoteTrackPublication, allowed: bool | None
+    ) -> None:
+        if allowed is None:
+            return
+        self._tell_room("track_subscription_permission_changed", publication, allowed, participant)
+        participant._tell("track_subscription_permission_changed", publication, allowed)
+        publication._tell("subscription_permission_changed", allowed)
 
     def _muted(self, it: event.TrackMuted | event.TrackUnmuted, word: str) -> None:
         participant, publication = self._remote(it.member, it.track)
@@ -212,10 +248,7 @@ class Announcer:
         publication.track._tell("stream_state_changed", state)
 
     def _subscription_permission(self, it: event.SubscriptionPermissionChanged) -> None:
-        participant, publication = self._remote(it.member, it.track)
-        self._tell_room("track_subscription_permission_changed", publication, it.track.allowed, participant)
-        participant._tell("track_subscription_permission_changed", publication, it.track.allowed)
-        publication._tell("subscription_permission_changed", it.track.allowed)
+        self._tell_news(*self._remote(it.member, it.track))
 
     def _subscription_failed(self, it: event.SubscriptionFailed) -> None:
         participant = self._room._remote_participants[it.member.identity]

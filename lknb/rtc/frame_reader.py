@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Generic, Protocol, TypeVar
 
 from lknb.errors import MediaError
-from lknb.rtc.track_flow import ReadableTrack, TrackFlow
+from lknb.rtc.track_flow import ReadableTrack, Size, TrackFlow
 from lknb.rtc.wakeup import Wakeup
 from lknb.wire.frame import EncodedFrame
 
@@ -42,13 +42,21 @@ class FrameReader(Generic[T]):
     """Reads one track. `open` attaches it, `close` detaches it for good; nothing runs before and after.
 
     The newest `kept` results wait to be read. With `rest_after_s`, decoding rests when nobody has asked for that
-    long, and goes on from a key frame when somebody does; what had been kept by then is stale and dropped.
+    long, and goes on from a key frame when somebody does; what had been kept by then is stale and dropped. `size` is the
+    size in pixels the reader is content with, None for all there is.
     """
 
     def __init__(
-        self, track: ReadableTrack, decoder: FrameDecoder[T], *, kept: int, rest_after_s: float | None = None
+        self,
+        track: ReadableTrack,
+        decoder: FrameDecoder[T],
+        *,
+        kept: int,
+        rest_after_s: float | None = None,
+        size: Size | None = None,
     ) -> None:
         self._track = track
+        self._size = size
         self._decoder = decoder
         self._rest_after_s = rest_after_s
         self._changed = threading.Condition()
@@ -64,7 +72,7 @@ class FrameReader(Generic[T]):
 
     async def open(self) -> None:
         """Let the frames flow. Raises `TrackError`, `DisconnectedError`, `CoreError`; the reader is closed then."""
-        flow = self._flow = TrackFlow.attach(self._track, self._take)
+        flow = self._flow = TrackFlow.attach(self._track, self._take, self._size)
         self._track.on("ended", self.end)
         threading.Thread(target=self._run, name="lknb-frame-reader", daemon=True).start()
         try:

@@ -94,6 +94,8 @@ class RoomOptions:
 
     auto_subscribe: bool = True
     """Receive every track as it is published."""
+    adaptive_stream: bool = False
+    """Have the server pause what nobody sees or reads, and send the rest no larger than it is shown (livekit-client)."""
     dynacast: bool = False
     """Stop encoding layers that nobody watches."""
     e2ee: object | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from livekit.protocol import models
@@ -155,10 +155,19 @@ class Participant(EventEmitter[ParticipantEvents], ABC):
 class RemoteParticipant(Participant):
     """Somebody else."""
 
-    def __init__(self, member: Member, core: CoreRoom, *, auto_subscribe: bool) -> None:
+    def __init__(
+        self,
+        member: Member,
+        core: CoreRoom,
+        *,
+        auto_subscribe: bool,
+        on_wish: Callable[[RemoteParticipant, RemoteTrackPublication], None] = lambda participant, publication: None,
+    ) -> None:
+        """`on_wish` is called when the user wants one of its publications, or does so no longer."""
         super().__init__(member)
         self._core = core
         self._auto_subscribe = auto_subscribe
+        self._on_wish = on_wish
         self._track_publications: dict[str, RemoteTrackPublication] = {}
         for entry in member.tracks.values():
             self._add(entry)
@@ -169,7 +178,12 @@ class RemoteParticipant(Participant):
         return self._track_publications
 
     def _add(self, entry: TrackEntry) -> RemoteTrackPublication:
-        publication = RemoteTrackPublication(entry, self.sid, self._core, auto_subscribe=self._auto_subscribe)
+        publication = RemoteTrackPublication(
+            entry,
+            self._core,
+            auto_subscribe=self._auto_subscribe,
+            on_wish=lambda publication: self._on_wish(self, publication),
+        )
         publication._participant = self
         self._track_publications[entry.sid] = publication
         return publication

@@ -59,6 +59,7 @@ class Room(RoomInfo):
             "signal": lambda _, buffers: self._take_signal(rtc.SignalResponse.FromString(buffers[0])),
             "track_subscribed": lambda header, _: self._announcer.subscribed(header["track_sid"]),
             "track_unsubscribed": lambda header, _: self._announcer.unsubscribed(header["track_sid"]),
+            "sight": lambda header, _: self._announcer.seen(header),
             "data": lambda header, buffers: self._take_data(models.DataPacket.FromString(buffers[0]), header),
             "state": lambda header, _: self._follow(RoomState(header["state"])),
             "disconnected": lambda header, _: self._finish(_reason(header.get("reason", 0)), header.get("message", "")),
@@ -335,7 +336,9 @@ class Room(RoomInfo):
                     arrived.set_result(value)
 
     def _add_participant(self, member: Member) -> RemoteParticipant:
-        participant = RemoteParticipant(member, self._require_core(), auto_subscribe=self._auto_subscribe)
+        participant = RemoteParticipant(
+            member, self._require_core(), auto_subscribe=self._auto_subscribe, on_wish=self._announcer.wished
+        )
         self._remote_participants[participant.identity] = participant
         return participant
 
@@ -357,6 +360,7 @@ def _connect_options(options: RoomOptions) -> dict[str, Any]:
     config = options.rtc_config if options.rtc_config is not None else RtcConfiguration()
     return {
         "auto_subscribe": options.auto_subscribe,
+        "adaptive_stream": options.adaptive_stream,
         "dynacast": options.dynacast,
         "single_peer_connection": options.single_peer_connection,
         "connect_timeout_s": options.connect_timeout,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from livekit.protocol import models
 
@@ -120,14 +121,17 @@ class Track(EventEmitter[TrackEvents]):
 class PictureTrack(Track):
     """A track with pictures."""
 
-    async def snapshot(self, timeout: float = _SNAPSHOT_TIMEOUT_S) -> NDArray[np.uint8]:
+    async def snapshot(
+        self, timeout: float = _SNAPSHOT_TIMEOUT_S, *, size: tuple[int, int] | None = None
+    ) -> NDArray[np.uint8]:
         """The next picture: shape (height, width, 3), dtype uint8, RGB.
 
-        Waits up to `timeout` seconds for one. Raises TrackError when none comes, as while the track is muted.
+        Waits up to `timeout` seconds for one. `size` is the (width, height) in pixels that is enough: with adaptive stream a
+        smaller layer may be read then. Raises TrackError when none comes, as while the track is muted.
         """
         from lknb.rtc.snapshot import take_snapshot
 
-        return await take_snapshot(self, timeout)
+        return await take_snapshot(self, timeout, size=size)
 
 
 class LocalTrackBase(Track):
@@ -197,8 +201,53 @@ class RemoteAudioTrack(Track):
     """A sound of somebody else. Read it with `AudioStream`."""
 
 
+class TrackView(Protocol):
+    """Something of your own that shows a track: `RemoteVideoTrack.attach`."""
+
+    @property
+    def visible(self) -> bool:
+        """Whether anybody can see it now."""
+
+    @property
+    def size(self) -> tuple[float, float] | None:
+        """Width and height in device pixels; None for the size of the track."""
+
+
 class RemoteVideoTrack(PictureTrack):
     """A picture of somebody else. Read it with `VideoStream` or `snapshot()`; as the last line of a cell it is shown."""
+
+    def __init__(self, entry: TrackEntry, core: CoreRoom | None = None, member: Member | None = None) -> None:
+        super().__init__(entry, core, member)
+        self._views: list[TrackView] = []
+
+    def attach(self, view: TrackView) -> None:
+        """Count a view of your own among those adaptive stream goes by; again after it was resized, shown or hidden.
+
+        Views of `lknb.widgets`, `VideoStream` and `snapshot()` count by themselves. Raises DisconnectedError when the track
+        is in no room, ValueError for a size below 0.
+        """
+        header: dict[str, Any] = {"view": id(view), "on": True, "visible": bool(view.visible)}
+        if view.size is not None:
+            width, height = view.size
+            if not (0 <= width < math.inf and 0 <= height < math.inf):
+                raise ValueError(f"a view of {width}x{height} pixels")
+            header["width"], header["height"] = width, height
+        self._require_core().send("attach", {"track_sid": self.sid, **header})
+        if not any(view is other for other in self._views):
+            # kept, as its id stands for it in the core
+            self._views.append(view)
+
+    def detach(self, view: TrackView | None = None) -> None:
+        """Count a view no longer, or none of them. Harmless when it was not attached, or the track is gone."""
+        gone = [other for other in self._views if view is None or other is view]
+        self._views = [other for other in self._views if not any(other is each for each in gone)]
+        for each in gone:
+            if self._core is not None:
+                self._core.send("attach", {"track_sid": self.sid, "view": id(each), "on": False})
+
+    def _end(self) -> None:
+        self.detach()
+        super()._end()
 
 
 LocalTrack: TypeAlias = LocalVideoTrack | LocalAudioTrack

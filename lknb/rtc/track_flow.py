@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import logging
+import math
 import threading
 import time
 import weakref
@@ -21,8 +22,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Take: TypeAlias = Callable[[EncodedFrame], None]
+Size: TypeAlias = tuple[int, int]
+"""Width and height in pixels."""
 
 _KEYFRAME_INTERVAL_S = 0.5
+
+
+def check_size(size: Size | None) -> Size | None:
+    """The size a reader asks for. Raises ValueError unless it is two positive numbers."""
+    if size is None:
+        return None
+    width, height = size
+    if not (0 < width < math.inf and 0 < height < math.inf):
+        raise ValueError(f"a size of {width}x{height} pixels cannot be asked for")
+    return math.ceil(width), math.ceil(height)
 
 
 class ReadableTrack(Protocol):
@@ -56,23 +69,30 @@ class TrackFlow:
         self._client = client
         self._room = room
         self._sid = sid
-        self._readers: tuple[Take, ...] = ()
+        self._readers: dict[Take, Size | None] = {}
+        self._size: Size | None = None
         self._throttle = Throttle(_KEYFRAME_INTERVAL_S)
         self.opened: concurrent.futures.Future[Any] = concurrent.futures.Future()
         """Done when the core lets the frames flow; `TrackError` or `CoreError` when it does not."""
 
     @classmethod
-    def attach(cls, track: ReadableTrack, take: Take) -> TrackFlow:
-        """Give the frames of a track to `take`, on the thread of the link. Raises `DisconnectedError`."""
+    def attach(cls, track: ReadableTrack, take: Take, size: Size | None = None) -> TrackFlow:
+        """Give the frames of a track to `take`, on the thread of the link.
+
+        `size` is what the reader is content with, None for all there is: with adaptive stream the server sends no more than
+        the largest of its readers and views needs. Raises `DisconnectedError`.
+        """
         client, key = track.client, (track.room_handle, track.sid)
         with _lock:
             flow = _flows.setdefault(client, {}).get(key)
             if flow is not None:
-                flow._readers = (*flow._readers, take)
+                flow._readers = {**flow._readers, take: size}
+                flow._resize()
                 flow.request_keyframe()
                 return flow
             flow = _flows[client][key] = cls(client, *key)
-            flow._readers = (take,)
+            flow._readers = {take: size}
+            flow._size = size
             client.listen(("track", *key), flow._receive)
             flow.opened = flow._tell_core(on=True)
             return flow
@@ -82,8 +102,9 @@ class TrackFlow:
         with _lock:
             if take not in self._readers:
                 return
-            self._readers = tuple(other for other in self._readers if other != take)
+            self._readers = {other: size for other, size in self._readers.items() if other != take}
             if self._readers:
+                self._resize()
                 return
             key = (self._room, self._sid)
             flows = _flows.get(self._client, {})
@@ -97,8 +118,18 @@ class TrackFlow:
         if self._throttle.allow(time.monotonic()):
             self._client.post({"op": "keyframe", "room": self._room, "track_sid": self._sid})
 
+    def _resize(self) -> None:
+        sizes = [size for size in self._readers.values() if size is not None]
+        largest = max(sizes, key=lambda size: size[0] * size[1]) if len(sizes) == len(self._readers) else None
+        if largest != self._size:
+            self._size = largest
+            self._tell_core(on=True)
+
     def _tell_core(self, *, on: bool) -> concurrent.futures.Future[Any]:
-        return self._client.request_threadsafe({"op": "read", "room": self._room, "track_sid": self._sid, "on": on})
+        header = {"op": "read", "room": self._room, "track_sid": self._sid, "on": on}
+        if on and self._size is not None:
+            header["width"], header["height"] = self._size
+        return self._client.request_threadsafe(header)
 
     def _receive(self, header: dict[str, Any], buffers: list[bytes]) -> None:
         try:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
-
-from livekit.protocol import models, rtc
+from typing import TYPE_CHECKING, Any, Literal
 
 from lknb.errors import DisconnectedError
 from lknb.logic.member import TrackEntry
@@ -28,6 +27,9 @@ PublicationEvents = Literal[
 
 
 SubscriptionStatus = Literal["desired", "subscribed", "unsubscribed"]
+
+_SIDE_PIXELS_MAX = 0xFFFFFFFF
+"""What the protocol can say; more than any track has is no error."""
 
 
 class TrackPublication(EventEmitter[PublicationEvents]):
@@ -143,13 +145,22 @@ class RemoteTrackPublication(TrackPublication):
     negotiates anything; the server acts within a fraction of a second.
     """
 
-    def __init__(self, entry: TrackEntry, participant_sid: str, core: CoreRoom, *, auto_subscribe: bool) -> None:
+    def __init__(
+        self,
+        entry: TrackEntry,
+        core: CoreRoom,
+        *,
+        auto_subscribe: bool,
+        on_wish: Callable[[RemoteTrackPublication], None],
+    ) -> None:
         super().__init__(entry)
         self._core = core
-        self._participant_sid = participant_sid
         self._auto_subscribe = auto_subscribe
+        self._on_wish = on_wish
         self._wish: bool | None = None
+        # the core merges what is asked with what it sees; this copy answers here
         self._setting = TrackSetting()
+        self._told = (self.subscription_status, self.allowed)
 
     @property
     def track(self) -> RemoteTrack | None:
@@ -192,14 +203,17 @@ class RemoteTrackPublication(TrackPublication):
 
     def set_subscribed(self, subscribed: bool) -> None:
         """Ask for the track, or for it no longer; `track_subscribed` or `track_unsubscribed` follows."""
-        self._wish = subscribed
-        tracks = models.ParticipantTracks(participant_sid=self._participant_sid, track_sids=[self.sid])
-        update = rtc.UpdateSubscription(track_sids=[self.sid], subscribe=subscribed, participant_tracks=[tracks])
-        self._core.send_signal(rtc.SignalRequest(subscription=update))
+        self._wish = bool(subscribed)
+        if subscribed:
+            # the server says so again when it is not
+            self._entry.allowed = True
+        self._core.send("track_subscription", {"track_sid": self.sid, "on": self._wish})
+        self._core.call(self._on_wish, self)
 
     def set_enabled(self, enabled: bool) -> None:
         """Have the server pause or continue the track without unsubscribing; beats what adaptive stream sees."""
-        self._set(lambda setting: setting.set_enabled(enabled))
+        enabled = bool(enabled)
+        self._set(lambda setting: setting.set_enabled(enabled), enabled=enabled)
 
     def set_video_quality(self, quality: VideoQuality | int | None) -> None:
         """Ask for a simulcast layer, and forget a size asked for before. None asks for no layer in particular any more.
@@ -210,39 +224,44 @@ class RemoteTrackPublication(TrackPublication):
         if not self.simulcasted:
             raise ValueError(f"set_video_quality needs a track published in layers (simulcast), {self.sid} has one")
         asked = None if quality is None else VideoQuality(quality)
-        self._set(lambda setting: setting.set_quality(asked))
+        self._set(lambda setting: setting.set_quality(asked), quality=None if asked is None else int(asked))
 
-    def set_video_dimensions(self, width: int, height: int) -> None:
+    def set_video_dimensions(self, width: float, height: float) -> None:
         """Ask for the layer that fits this size in pixels, and forget a quality asked for before.
 
         Raises ValueError when it is no video, or the size is not positive.
         """
         self._require_video("set_video_dimensions")
-        if width <= 0 or height <= 0:
+        if not (_is_positive(width) and _is_positive(height)):
             raise ValueError(f"a size of {width}x{height} pixels cannot be asked for")
-        self._set(lambda setting: setting.set_dimensions(Dimensions(width, height)))
+        size = Dimensions(min(width, _SIDE_PIXELS_MAX), min(height, _SIDE_PIXELS_MAX))
+        self._set(lambda setting: setting.set_dimensions(size), width=size.width, height=size.height)
 
-    def set_video_fps(self, fps: int) -> None:
+    def set_video_fps(self, fps: float) -> None:
         """Ask for at most `fps` frames a second. Raises ValueError when it is no video, or `fps` is not positive."""
         self._require_video("set_video_fps")
-        if fps <= 0:
+        if not _is_positive(fps):
             raise ValueError(f"{fps} frames a second cannot be asked for")
-        self._set(lambda setting: setting.set_fps(fps))
+        whole = min(math.ceil(fps), _SIDE_PIXELS_MAX)
+        self._set(lambda setting: setting.set_fps(whole), fps=whole)
 
-    def _set(self, change: Callable[[TrackSetting], bool]) -> None:
+    def _set(self, change: Callable[[TrackSetting], bool], **asked: Any) -> None:
         if not self.desired:
             logger.warning("%s is unsubscribed: what was asked of it has no effect", self.sid)
-            return
-        if change(self._setting):
-            request = self._setting.request(self._entry.info)
-            self._core.send_signal(rtc.SignalRequest(track_setting=request))
+        elif change(self._setting):
+            self._core.send("track_setting", {"track_sid": self.sid, **asked})
 
-    def _set_shown(self, width: float, height: float, *, visible: bool) -> None:
-        """What adaptive stream sees of it: the largest place it is shown in, in device pixels."""
-        shown = Dimensions(width, height) if visible else None
-        if self.desired:
-            self._set(lambda setting: setting.set_shown(shown, visible=visible))
+    def _news(self) -> tuple[SubscriptionStatus | None, bool | None]:
+        """Status and permission, each None unless it is another than at the last call."""
+        before, self._told = self._told, (self.subscription_status, self.allowed)
+        status, allowed = self._told
+        return (status if status != before[0] else None, allowed if allowed != before[1] else None)
 
     def _require_video(self, method: str) -> None:
         if self.kind != TrackKind.KIND_VIDEO:
             raise ValueError(f"{method} is for video, {self.sid} is {self.kind.name}")
+
+
+def _is_positive(number: float) -> bool:
+    # not NaN, which is neither above nor below 0, and not infinite
+    return isinstance(number, int | float) and not isinstance(number, bool) and 0 < number < math.inf

@@ -12,7 +12,7 @@ from lknb.codec.video_decoder import VideoDecoder
 from lknb.rtc.enumeration import TrackKind, TrackSource
 from lknb.rtc.frame_reader import FrameReader
 from lknb.rtc.media_stream import MediaStream, ReadableParticipant
-from lknb.rtc.track_flow import ReadableTrack
+from lknb.rtc.track_flow import ReadableTrack, Size, check_size
 from lknb.rtc.video_buffer_type import VideoBufferType, VideoRotation
 from lknb.rtc.video_frame import VideoFrame
 from lknb.wire.frame import EncodedFrame
@@ -76,8 +76,8 @@ class VideoStream(MediaStream[Picture, VideoFrameEvent]):
     """`async for event in VideoStream(track): event.frame.to_ndarray()`.
 
     The newest picture wins: whoever reads slowly gets fewer pictures, never old ones. `capacity` is how many wait at
-    most, 0 stands for one. `format` is the type of the frames, None is I420. When nobody reads for 5 seconds,
-    decoding rests.
+    most, 0 stands for one. `format` is the type of the frames, None is I420. `size` is the (width, height) in pixels that is
+    enough: with adaptive stream a smaller simulcast layer may come then. When nobody reads for 5 seconds, decoding rests.
     """
 
     _kind = TrackKind.KIND_VIDEO
@@ -91,12 +91,14 @@ class VideoStream(MediaStream[Picture, VideoFrameEvent]):
         *,
         participant: ReadableParticipant | None = None,
         track_source: TrackSource | int | None = None,
+        size: Size | None = None,
     ) -> None:
         """`loop` has no effect: the stream belongs to whoever iterates it. Raises `TrackError` for a track that is no
-        video."""
+        video, ValueError for a size that is none."""
         super().__init__(track, participant, track_source)
         self._kept = max(1, capacity)
         self._format = VideoBufferType(format) if format is not None else None
+        self._size = check_size(size)
 
     @classmethod
     def from_track(
@@ -127,7 +129,7 @@ class VideoStream(MediaStream[Picture, VideoFrameEvent]):
         return self
 
     def _new_reader(self, track: ReadableTrack) -> FrameReader[Picture]:
-        return FrameReader(track, PictureDecoder(), kept=self._kept, rest_after_s=_REST_AFTER_S)
+        return FrameReader(track, PictureDecoder(), kept=self._kept, rest_after_s=_REST_AFTER_S, size=self._size)
 
     def _event(self, result: Picture) -> VideoFrameEvent:
         kind = self._format if self._format is not None else VideoBufferType.I420

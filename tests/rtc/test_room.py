@@ -107,6 +107,7 @@ class TestJoining:
                 "token": "token",
                 "options": {
                     "auto_subscribe": False,
+                    "adaptive_stream": False,
                     "dynacast": False,
                     "single_peer_connection": False,
                     "connect_timeout_s": 2.5,

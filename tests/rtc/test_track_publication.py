@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from livekit.protocol import rtc
@@ -13,7 +14,7 @@ from lknb.rtc.room import Room
 from lknb.rtc.track_publication import RemoteTrackPublication
 from tests.rtc.scripted_core import ScriptedCore, audio, person, turn, video
 
-HIGH, MEDIUM, LOW = VideoQuality.VIDEO_QUALITY_HIGH, VideoQuality.VIDEO_QUALITY_MEDIUM, VideoQuality.VIDEO_QUALITY_LOW
+HIGH, LOW = VideoQuality.VIDEO_QUALITY_HIGH, VideoQuality.VIDEO_QUALITY_LOW
 
 
 @pytest.fixture(params=[True])
@@ -41,15 +42,18 @@ async def test_what_the_publisher_announced(camera: RemoteTrackPublication, soun
     assert (sound.kind, sound.encryption_type, sound.audio_features) == (TrackKind.KIND_AUDIO, EncryptionType.NONE, [])
 
 
-async def test_subscribing_is_asked_with_track_and_participant(
-    core: ScriptedCore, camera: RemoteTrackPublication
-) -> None:
+async def test_subscribing_is_asked_of_the_core(core: ScriptedCore, camera: RemoteTrackPublication) -> None:
     camera.set_subscribed(False)
     camera.set_subscribed(True)
-    first, second = core.signals("subscription")
-    assert (list(first.track_sids), first.subscribe, second.subscribe) == (["TR_v"], False, True)
-    assert first.participant_tracks[0].participant_sid == "PA_bob"
-    assert list(first.participant_tracks[0].track_sids) == ["TR_v"]
+    assert [(header["track_sid"], header["on"]) for header in core.sent("track_subscription")] == [
+        ("TR_v", False),
+        ("TR_v", True),
+    ]
+
+
+def wishes(core: ScriptedCore) -> list[dict[str, object]]:
+    """What the core was asked for, one after the other."""
+    return [{k: v for k, v in h.items() if k not in ("op", "room", "track_sid")} for h in core.sent("track_setting")]
 
 
 async def test_settings_are_sent_once_each(core: ScriptedCore, camera: RemoteTrackPublication) -> None:
@@ -58,22 +62,68 @@ async def test_settings_are_sent_once_each(core: ScriptedCore, camera: RemoteTra
         camera.set_video_fps(5)
         camera.set_enabled(False)
     camera.set_video_dimensions(640, 360)
-    sent = core.signals("track_setting")
-    assert [(s.quality, s.fps, s.disabled, s.width) for s in sent] == [
-        (0, 0, False, 0), (0, 5, False, 0), (0, 5, True, 0), (0, 5, True, 640),
-    ]  # fmt: skip
+    assert wishes(core) == [{"quality": 0}, {"fps": 5}, {"enabled": False}, {"width": 640, "height": 360}]
     assert not camera.enabled
     assert camera.video_quality == HIGH
 
 
-async def test_adaptive_stream_is_merged(core: ScriptedCore, camera: RemoteTrackPublication) -> None:
-    camera.set_video_quality(MEDIUM)
-    camera._set_shown(320, 180, visible=True)
-    camera._set_shown(320, 180, visible=True)
-    camera._set_shown(0, 0, visible=False)
-    assert [(s.width, s.quality, s.disabled) for s in core.signals("track_setting")] == [
-        (0, 1, False), (320, 0, False), (0, 1, True),
-    ]  # fmt: skip
+async def test_what_adaptive_stream_sees_counts_until_the_user_says_otherwise(
+    core: ScriptedCore, camera: RemoteTrackPublication
+) -> None:
+    core.tell("track_subscribed", track_sid="TR_v")
+    core.tell("sight", track_sid="TR_v", visible=False, width=None, height=None)
+    core.tell("sight", track_sid="TR_gone", visible=False, width=None, height=None)
+    await turn()
+    assert not camera.enabled
+    camera.set_enabled(True)
+    assert camera.enabled
+    camera.set_enabled(False)
+    core.tell("sight", track_sid="TR_v", visible=True, width=320, height=180)
+    await turn()
+    assert not camera.enabled
+    assert wishes(core) == [{"enabled": True}, {"enabled": False}]
+
+
+@pytest.mark.parametrize(
+    "size", [(0, 0), (-1, 5), (float("nan"), 9), (float("inf"), 9), (10, float("nan")), ("9", "9")]
+)
+async def test_a_size_that_is_none_raises(core: ScriptedCore, camera: RemoteTrackPublication, size: Any) -> None:
+    with pytest.raises(ValueError, match="cannot be asked for"):
+        camera.set_video_dimensions(*size)
+    assert wishes(core) == []
+
+
+async def test_a_size_beyond_all_tracks_is_sent_as_far_as_the_protocol_can_say_it(
+    core: ScriptedCore, camera: RemoteTrackPublication
+) -> None:
+    camera.set_video_dimensions(10**9, 10**12)
+    assert wishes(core) == [{"width": 10**9, "height": 2**32 - 1}]
+
+
+async def test_status_and_permission_are_told_when_they_change(
+    core: ScriptedCore, room: Room, camera: RemoteTrackPublication
+) -> None:
+    told: list[tuple[object, ...]] = []
+    for name in ("track_subscription_status_changed", "track_subscription_permission_changed"):
+        room.on(name, lambda *args: told.append(("room", *args[1:])))
+        room.remote_participants["bob"].on(name, lambda *args: told.append(("bob", *args[1:])))
+    core.tell("track_subscribed", track_sid="TR_v")
+    await turn()
+    bob = room.remote_participants["bob"]
+    assert told == [("room", "subscribed", bob), ("bob", "subscribed")]
+    told.clear()
+    core.signal(subscription_permission_update=rtc.SubscriptionPermissionUpdate(track_sid="TR_v", allowed=False))
+    core.tell("track_unsubscribed", track_sid="TR_v")
+    await turn()
+    assert told == [("room", False, bob), ("bob", False), ("room", "desired", bob), ("bob", "desired")]
+    assert not camera.allowed
+    told.clear()
+    camera.set_subscribed(False)
+    assert told == [("room", "unsubscribed", bob), ("bob", "unsubscribed")]
+    told.clear()
+    camera.set_subscribed(True)
+    # as in livekit-client: allowed until the server says no again
+    assert told == [("room", "desired", bob), ("bob", "desired"), ("room", True, bob), ("bob", True)]
 
 
 async def test_an_unsubscribed_track_has_no_settings(
@@ -81,7 +131,7 @@ async def test_an_unsubscribed_track_has_no_settings(
 ) -> None:
     camera.set_subscribed(False)
     camera.set_enabled(False)
-    assert core.signals("track_setting") == []
+    assert wishes(core) == []
     assert "TR_v is unsubscribed" in caplog.text
     assert camera.enabled
 
@@ -120,6 +170,4 @@ async def test_a_track_the_server_subscribed_us_to_is_wanted(
     await turn()
     assert (camera.desired, camera.subscription_status) == (True, "subscribed")
     camera.set_enabled(False)
-    assert core.signals("track_setting") == [
-        rtc.UpdateTrackSettings(track_sids=["TR_v"], disabled=True, quality=2)  # type: ignore[arg-type]
-    ]
+    assert wishes(core) == [{"enabled": False}]

@@ -88,7 +88,7 @@ class TestEveryView:
 
     async def test_junk_from_a_page_is_dropped(self, view: Any, core: ScriptedCore) -> None:
         opened(view)
-        sent = len(core.signals("track_setting")) + len(core.signals("subscription"))
+        sent = len(core.sent("track_setting")) + len(core.sent("track_subscription"))
         shown = view._shown
         for content in (
             None, 7, [], {}, {"type": "hello"}, {"type": "hello", "viewer": "x" * 65}, {"type": ["act"]},
@@ -97,7 +97,7 @@ class TestEveryView:
             {"type": "act", "do": "subscribe", "sid": "TR_none", "value": True},
         ):  # fmt: skip
             view.comm.arrive(content)
-        assert len(core.signals("track_setting")) + len(core.signals("subscription")) == sent
+        assert len(core.sent("track_setting")) + len(core.sent("track_subscription")) == sent
         assert view._shown == shown
 
     async def test_no_name_is_markup_or_hides_anything_and_the_repr_is_stable(self, view: Any) -> None:
@@ -163,17 +163,17 @@ class TestSubscriptionTable:
     async def test_the_switches_act_at_once(self, room: Room, core: ScriptedCore) -> None:
         table = opened(SubscriptionTable(room))
         act(table, do="enable", sid="TR_v", value=False)
-        assert core.signals("track_setting")[-1].disabled
+        assert core.sent("track_setting")[-1]["enabled"] is False
         assert rows(table)["TR_v"]["status"] == "paused"
         act(table, do="enable", sid="TR_v", value=True)
         act(table, do="quality", sid="TR_v", value="low")
-        assert core.signals("track_setting")[-1].quality == models.VideoQuality.LOW
+        assert core.sent("track_setting")[-1]["quality"] == models.VideoQuality.LOW
         assert rows(table)["TR_v"]["quality"] == "low"
         act(table, do="quality", sid="TR_v", value="auto")
-        assert core.signals("track_setting")[-1].quality == models.VideoQuality.HIGH
+        assert core.sent("track_setting")[-1]["quality"] is None
         assert rows(table)["TR_v"]["quality"] == "auto"
         act(table, do="subscribe", sid="TR_v", value=False)
-        assert not core.signals("subscription")[-1].subscribe
+        assert core.sent("track_subscription")[-1]["on"] is False
         assert rows(table)["TR_v"]["status"] == "not received"
         table.close()
 
