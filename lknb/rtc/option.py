@@ -94,8 +94,6 @@ class RoomOptions:
 
     auto_subscribe: bool = True
     """Receive every track as it is published."""
-    adaptive_stream: bool = False
-    """Have the server pause what nobody sees or reads, and send the rest no larger than it is shown (livekit-client)."""
     dynacast: bool = False
     """Stop encoding layers that nobody watches."""
     e2ee: object | None = None
@@ -109,3 +107,5 @@ class RoomOptions:
     """One peer connection for both directions. None tries it and falls back to two; False asks for two."""
     data_stream: object | None = None
     """Options of incoming data streams; no effect."""
+    adaptive_stream: bool = False
+    """Have the server pause what nobody sees or reads, and send the rest no larger than it is shown (livekit-client)."""
