@@ -142,8 +142,8 @@ async def test_a_message_on_another_thread_is_handled_on_the_rooms_loop(room: Ro
     publication(room).on("subscription_status_changed", lambda *_: threads.append(threading.get_ident()))
     await asyncio.to_thread(act, table, do="subscribe", sid="TR_a", value=False)
     await turn()
-    (asked,) = core.signals("subscription")
-    assert (list(asked.track_sids), asked.subscribe) == (["TR_a"], False)
+    (asked,) = core.sent("track_subscription")
+    assert (asked["track_sid"], asked["on"]) == ("TR_a", False)
     assert set(threads) <= {threading.get_ident()}
     table.close()
 
