@@ -126,7 +126,8 @@ class Stream:
                 self.temporal.add(descriptor.temporal_id, now)
         elif self.audio:
             self._observe_level(view, now)
-        if self.waiting and self._decodable(payload):
+        if (self._keyframe_wanted or self.waiting) and self._decodable(payload):
+            self._keyframe_wanted = False
             for subscription in list(self.waiting):
                 subscription.switch(self, sequence, view.timestamp, descriptor, now)
         for subscription in self._followers:

@@ -13,7 +13,7 @@ from playwright.async_api import Browser, BrowserContext, Page, Playwright, asyn
 from playwright.async_api import Error as PlaywrightError
 
 from tests.kit import npm
-from tests.kit.peer import Layer, Peer
+from tests.kit.peer import Inbound, Layer, Peer
 from tests.kit.poll import TIME_FACTOR
 
 PAGE = Path(__file__).parent / "page"
@@ -117,9 +117,49 @@ class ChromiumPeer(Peer):
     def _last(self) -> str:
         return "console: " + " | ".join(line[:300] for line in self.console[-8:])
 
-    async def publish_camera(self, *, width: int = 1280, height: int = 720, simulcast: bool = True) -> str:
+    async def publish_camera(
+        self,
+        *,
+        width: int = 1280,
+        height: int = 720,
+        frame_rate: int = 30,
+        simulcast: bool = True,
+        codec: str = "vp8",
+    ) -> str:
         """The browser's camera (its fake one), as an application does it; the track's sid."""
-        return str(await self.call("publish_camera", width=width, height=height, simulcast=simulcast))
+        return str(
+            await self.call(
+                "publish_camera", width=width, height=height, frame_rate=frame_rate, simulcast=simulcast, codec=codec
+            )
+        )
+
+    async def set_enabled(self, track_sid: str, enabled: bool) -> None:
+        await self.call("set_enabled", track_sid=track_sid, enabled=enabled)
+
+    async def set_video_dimensions(self, track_sid: str, width: int, height: int) -> None:
+        await self.call("set_video_dimensions", track_sid=track_sid, width=width, height=height)
+
+    async def set_video_fps(self, track_sid: str, fps: int) -> None:
+        await self.call("set_video_fps", track_sid=track_sid, fps=fps)
+
+    async def time_picture(self, wish: str, track_sid: str, height: int, **options: Any) -> float:
+        """Ask for something ("set_video_quality", quality="low"); milliseconds until such a picture is shown."""
+        return float(
+            await self.call(
+                "time_picture",
+                wish=wish,
+                track_sid=track_sid,
+                height=height,
+                deadline_s=10 * TIME_FACTOR,
+                **options,
+            )
+        )
+
+    async def inbound(self, track_sid: str) -> Inbound:
+        """What the browser has counted of a track it receives. AssertionError when it receives nothing."""
+        raw = await self.call("inbound", track_sid=track_sid)
+        assert raw is not None, f"{self.identity} does not receive {track_sid}"
+        return Inbound(**raw)
 
     async def layers(self, track_sid: str) -> dict[str, Layer]:
         """What the browser sends of a video track it published, by rid ("" without simulcast)."""

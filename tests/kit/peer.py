@@ -85,6 +85,24 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Inbound:
+    """What a browser has counted of one stream it receives, from its stats."""
+
+    bytes_received: int
+    packets_received: int
+    packets_lost: int
+    frames_received: int
+    frames_decoded: int
+    frames_dropped: int
+    key_frames_decoded: int
+    freeze_count: int
+    freezes_s: float
+    pli_count: int
+    nack_count: int
+    concealed_samples: int
+
+
+@dataclass(frozen=True, slots=True)
 class TrackState:
     """A remote track as the client shows it."""
 

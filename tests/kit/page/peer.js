@@ -115,8 +115,11 @@ class PagePeer {
   }
 
   /** @param {Record<string, any>} options The browser's own camera; `layers` as livekit-client chooses them. */
-  async publish_camera({ width, height, simulcast }) {
-    await this.#local.setCameraEnabled(true, { resolution: { width, height } }, { simulcast, videoCodec: "vp8" });
+  async publish_camera({ width, height, frame_rate, simulcast, codec }) {
+    const resolution = { width, height, frameRate: frame_rate };
+    await this.#local.setCameraEnabled(true, { resolution }, {
+      simulcast, videoCodec: codec, degradationPreference: "maintain-resolution",
+    });
     const publication = this.#local.getTrackPublication(Track.Source.Camera);
     if (!publication) throw new Error("setCameraEnabled published nothing");
     this.sources.set(publication.trackSid, undefined);
@@ -175,6 +178,46 @@ class PagePeer {
   set_video_quality({ track_sid, quality }) {
     const qualities = { low: VideoQuality.LOW, medium: VideoQuality.MEDIUM, high: VideoQuality.HIGH };
     this.#remote(track_sid).setVideoQuality(qualities[/** @type {"low"} */ (quality)]);
+  }
+
+  /** @param {Record<string, any>} options */
+  set_enabled({ track_sid, enabled }) {
+    this.#remote(track_sid).setEnabled(enabled);
+  }
+
+  /** @param {Record<string, any>} options */
+  set_video_dimensions({ track_sid, width, height }) {
+    this.#remote(track_sid).setVideoDimensions({ width, height });
+  }
+
+  /** @param {Record<string, any>} options */
+  set_video_fps({ track_sid, fps }) {
+    this.#remote(track_sid).setVideoFPS(fps);
+  }
+
+  /** @param {Record<string, any>} options Ask for something; milliseconds until a picture of that height is shown. */
+  async time_picture({ wish, height, deadline_s, ...options }) {
+    const reader = this.readers.get(options.track_sid);
+    if (!(reader instanceof VideoReader)) throw new Error(`no reader of ${options.track_sid}`);
+    const began = performance.now();
+    /** @type {any} */ (this)[wish](options);
+    return (await reader.pictureOf(height, deadline_s * 1000)) - began;
+  }
+
+  /** @param {Record<string, any>} options What Chromium counts of a stream it receives. */
+  async inbound({ track_sid }) {
+    const stats = await this.#remote(track_sid).track?.receiver?.getStats();
+    for (const stat of stats?.values() ?? []) {
+      if (stat.type !== "inbound-rtp") continue;
+      return {
+        bytes_received: stat.bytesReceived, packets_received: stat.packetsReceived, packets_lost: stat.packetsLost,
+        frames_received: stat.framesReceived ?? 0, frames_decoded: stat.framesDecoded ?? 0,
+        frames_dropped: stat.framesDropped ?? 0, key_frames_decoded: stat.keyFramesDecoded ?? 0,
+        freeze_count: stat.freezeCount ?? 0, freezes_s: stat.totalFreezesDuration ?? 0, pli_count: stat.pliCount ?? 0,
+        nack_count: stat.nackCount ?? 0, concealed_samples: stat.concealedSamples ?? 0,
+      };
+    }
+    return null;
   }
 
   /** @param {Record<string, any>} options */

@@ -28,6 +28,8 @@ export class VideoReader {
     this.height = 0;
     this.colour = [0, 0, 0];
     this.canvas = new OffscreenCanvas(16, 16);
+    /** @type {((height: number) => void) | undefined} */
+    this.onpicture = undefined;
     this.element = /** @type {HTMLVideoElement} */ (track.attach());
     this.element.style.width = "320px";
     document.body.append(this.element);
@@ -50,6 +52,7 @@ export class VideoReader {
     this.frames += 1;
     this.width = width;
     this.height = height;
+    this.onpicture?.(height);
     const context = this.canvas.getContext("2d", { willReadFrequently: true });
     if (!context) throw new Error("no 2d canvas");
     // the middle half of the picture, as the other peers measure it
@@ -60,6 +63,23 @@ export class VideoReader {
       for (let channel = 0; channel < 3; channel += 1) sum[channel] += data[index + channel];
     }
     this.colour = sum.map((value) => Math.round(value / (data.length / 4)));
+  }
+
+  /**
+   * The moment the next picture of this height is shown.
+   * @param {number} height @param {number} deadlineMs
+   * @returns {Promise<number>}
+   */
+  pictureOf(height, deadlineMs) {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`no ${height}p, still ${this.height}p`)), deadlineMs);
+      this.onpicture = (seen) => {
+        if (seen !== height) return;
+        clearTimeout(timer);
+        this.onpicture = undefined;
+        resolve(performance.now());
+      };
+    });
   }
 
   async report() {

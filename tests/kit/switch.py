@@ -1,0 +1,51 @@
+"""One simulcast layer after another under a subscriber, and what its browser counted meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+from dataclasses import dataclass
+
+from tests.kit.chromium import ChromiumPeer
+from tests.kit.peer import Inbound
+
+# every change between two of three layers, up and down
+ORDER = ("low", "high", "medium", "high", "low", "medium")
+PAUSE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """`took_ms[i]`: from `setVideoQuality` to the first picture of that size on the page."""
+
+    took_ms: tuple[float, ...]
+    before: Inbound
+    after: Inbound
+
+    def percentile_ms(self, percent: float) -> float:
+        """Nearest rank."""
+        ordered = sorted(self.took_ms)
+        return ordered[max(0, math.ceil(percent / 100 * len(ordered)) - 1)]
+
+    def counted(self, name: str) -> int:
+        """How much a counter rose."""
+        return int(getattr(self.after, name) - getattr(self.before, name))
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.took_ms)} switches, p50 {self.percentile_ms(50):.0f} ms, p95 {self.percentile_ms(95):.0f} ms,"
+            f" {self.counted('frames_decoded')} pictures, {self.counted('freeze_count')} freezes,"
+            f" {self.counted('frames_dropped')} dropped, {self.counted('packets_lost')} packets lost,"
+            f" {self.counted('pli_count')} pictures asked for anew"
+        )
+
+
+async def switch_layers(subscriber: ChromiumPeer, track_sid: str, heights: dict[str, int], count: int) -> Switches:
+    """`count` times another layer of a camera that is shown at its full height now; `heights` by quality."""
+    before = await subscriber.inbound(track_sid)
+    took_ms = []
+    for quality in itertools.islice(itertools.cycle(ORDER), count):
+        await asyncio.sleep(PAUSE_S)
+        took_ms.append(await subscriber.time_picture("set_video_quality", track_sid, heights[quality], quality=quality))
+    return Switches(tuple(took_ms), before, await subscriber.inbound(track_sid))
