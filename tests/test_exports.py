@@ -55,7 +55,7 @@ ABSENT = {
 }  # fmt: skip
 """Names of `livekit.rtc` that `lknb.rtc` has not."""
 
-OWN = {"AudioEncoding", "MediaFile", "TestPattern", "Tone"}
+OWN = {"AudioEncoding", "MediaFile", "TestPattern", "Tone", "TrackList", "TrackReference"}
 """Names of `lknb.rtc` that `livekit.rtc` has elsewhere or not at all."""
 
 MADE_BY_THE_LIBRARY = {

@@ -6,6 +6,7 @@
     event_emitter.py      handlers and their rules
     participant.py        everybody; local_participant.py ourselves
     track_publication.py  what was announced; track.py what flows; track_request.py what we tell of ours
+    track_list.py         all of them as one live list
     data_packet.py        data, telephone keys and transcriptions
     option.py             what can be set; enumeration.py the enumerations
     source.py             the contract of what a track is made from
@@ -72,6 +73,7 @@ from lknb.rtc.track import (
     Track,
     VideoTrack,
 )
+from lknb.rtc.track_list import TrackList, TrackReference
 from lknb.rtc.track_publication import LocalTrackPublication, RemoteTrackPublication, TrackPublication
 from lknb.rtc.video_buffer_type import VideoBufferType, VideoRotation
 
@@ -128,8 +130,10 @@ __all__ = [
     "Tone",
     "Track",
     "TrackKind",
+    "TrackList",
     "TrackPublication",
     "TrackPublishOptions",
+    "TrackReference",
     "TrackSource",
     "Transcription",
     "TranscriptionSegment",

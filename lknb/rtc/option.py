@@ -7,6 +7,7 @@ can be set one by one afterwards. So do these; a field that does not exist raise
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from lknb.rtc.enumeration import (
     ContinualGatheringPolicy,
@@ -109,3 +110,20 @@ class RoomOptions:
     """Options of incoming data streams; no effect."""
     adaptive_stream: bool = False
     """Have the server pause what nobody sees or reads, and send the rest no larger than it is shown (livekit-client)."""
+
+
+def connect_options(options: RoomOptions) -> dict[str, Any]:
+    """The options as the core takes them."""
+    config = options.rtc_config if options.rtc_config is not None else RtcConfiguration()
+    return {
+        "auto_subscribe": options.auto_subscribe,
+        "adaptive_stream": options.adaptive_stream,
+        "dynacast": options.dynacast,
+        "single_peer_connection": options.single_peer_connection,
+        "connect_timeout_s": options.connect_timeout,
+        "ice_servers": [
+            {"urls": list(server.urls), "username": server.username, "credential": server.password}
+            for server in config.ice_servers
+        ],
+        "relay_only": config.ice_transport_type == IceTransportType.TRANSPORT_RELAY,
+    }

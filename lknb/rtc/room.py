@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -19,12 +19,20 @@ from lknb.rtc.announcer import Announcer
 from lknb.rtc.core_room import CoreRoom
 from lknb.rtc.data_packet import DataPacket, SipDTMF, read_segments
 from lknb.rtc.display import display_view
-from lknb.rtc.enumeration import ConnectionState, DataPacketKind, DisconnectReason, IceTransportType, TrackKind
+from lknb.rtc.enumeration import (
+    ConnectionState,
+    DataPacketKind,
+    DisconnectReason,
+    IceTransportType,
+    TrackKind,
+    TrackSource,
+)
 from lknb.rtc.local_participant import LocalParticipant
-from lknb.rtc.option import RoomOptions, RtcConfiguration
+from lknb.rtc.option import RoomOptions, connect_options
 from lknb.rtc.participant import Participant, RemoteParticipant
 from lknb.rtc.room_info import RoomInfo, RtcStats
 from lknb.rtc.track import RemoteTrack
+from lknb.rtc.track_list import TrackList
 
 logger = logging.getLogger(__name__)
 
@@ -188,6 +196,20 @@ class Room(RoomInfo):
         """Who speaks now, loudest first; ourselves included."""
         return list(self._active_speakers)
 
+    def tracks(
+        self,
+        sources: Iterable[TrackSource | int] | TrackSource | int | None = None,
+        *,
+        only_subscribed: bool = False,
+        with_placeholder: Iterable[TrackSource | int] = (),
+    ) -> TrackList:
+        """What everybody publishes from these sources (None: all), as a list that stays up to date (`useTracks`).
+
+        `only_subscribed` leaves out what has no track yet; participants without a track from one of the sources in
+        `with_placeholder` are listed with a reference that has no publication. Raises ValueError for what is no source.
+        """
+        return TrackList(self, sources, only_subscribed=only_subscribed, with_placeholder=with_placeholder)
+
     def __repr__(self) -> str:
         return (
             f"rtc.Room(sid={self._roster.room.sid or 'unknown'}, name={self.name}, metadata={self.metadata}, "
@@ -198,7 +220,7 @@ class Room(RoomInfo):
         display_view("room", self)
 
     async def _join(self, core: CoreRoom, url: str, token: str, options: RoomOptions) -> rtc.JoinResponse:
-        header = {"url": url, "token": token, "options": _connect_options(options)}
+        header = {"url": url, "token": token, "options": connect_options(options)}
         self._joining = asyncio.ensure_future(core.request("connect", header))
         try:
             _, buffers = await self._joining
@@ -342,6 +364,12 @@ class Room(RoomInfo):
         self._remote_participants[participant.identity] = participant
         return participant
 
+    def _everybody(self) -> list[Participant]:
+        """Everybody in the room, ourselves first; nobody once it is left."""
+        if self._core is None or self._local_participant is None:
+            return []
+        return [self._local_participant, *self._remote_participants.values()]
+
     def _find(self, identity: str) -> Participant | None:
         local = self._local_participant
         return local if local is not None and local.identity == identity else self._remote_participants.get(identity)
@@ -354,22 +382,6 @@ class Room(RoomInfo):
     def _room_updated(self) -> None:
         self._resolve_sid()
         self._tell("room_updated")
-
-
-def _connect_options(options: RoomOptions) -> dict[str, Any]:
-    config = options.rtc_config if options.rtc_config is not None else RtcConfiguration()
-    return {
-        "auto_subscribe": options.auto_subscribe,
-        "adaptive_stream": options.adaptive_stream,
-        "dynacast": options.dynacast,
-        "single_peer_connection": options.single_peer_connection,
-        "connect_timeout_s": options.connect_timeout,
-        "ice_servers": [
-            {"urls": list(server.urls), "username": server.username, "credential": server.password}
-            for server in config.ice_servers
-        ],
-        "relay_only": config.ice_transport_type == IceTransportType.TRANSPORT_RELAY,
-    }
 
 
 def _reason(number: int) -> DisconnectReason:
