@@ -30,7 +30,7 @@ SHARED = {
     "SipDTMF", "StreamState", "Track", "TrackKind", "TrackPublication", "TrackPublishOptions", "TrackSource",
     "Transcription", "TranscriptionSegment", "VideoBufferType", "VideoCodec", "VideoEncoderBackend", "VideoEncoding",
     "VideoFrame", "VideoFrameEvent", "VideoQuality", "VideoRotation", "VideoSource", "VideoStream", "VideoTrack",
-    "__version__",
+    "__version__", "stats",
 }  # fmt: skip
 """Names of `livekit.rtc` that `lknb.rtc` has."""
 
@@ -50,8 +50,8 @@ ABSENT = {
     "NoiseCancellationOptions", "AudioFilter", "AudioMixer", "AudioResampler", "AudioResamplerQuality",
     "combine_audio_frames", "AudioProcessingModule", "FrameProcessor", "PlatformAudio", "PlatformAudioSource",
     "PlatformAudioOptions", "PlatformAudioError", "AudioDeviceInfo", "MediaDevices", "AVSynchronizer",
-    # reconnection on request, and the module of protobuf statistics
-    "SimulateScenarioKind", "stats",
+    # reconnection on request
+    "SimulateScenarioKind",
 }  # fmt: skip
 """Names of `livekit.rtc` that `lknb.rtc` has not."""
 

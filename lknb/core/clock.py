@@ -24,6 +24,11 @@ def ntp_time(wall_us: int) -> int:
     return (seconds + NTP_EPOCH_S) << 32 | (microseconds << 32) // 1_000_000
 
 
+def wall_us(ntp: int) -> float:
+    """A 64 bit NTP time as microseconds since 1970."""
+    return ((ntp >> 32) - NTP_EPOCH_S) * 1e6 + (ntp & 0xFFFFFFFF) / (1 << 32) * 1e6
+
+
 class CaptureClock:
     """Capture times of our own sources on the wall clock.
 

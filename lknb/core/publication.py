@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from lknb.core.feed import Feed
 from lknb.core.offerer import OfferedSection
@@ -35,6 +36,16 @@ class Publication:
     @property
     def muted(self) -> bool:
         return self.sender.muted
+
+    def stats(self, now: float) -> list[dict[str, Any]]:
+        """Figures of each stream."""
+        source = self._feed.source
+        bitrates = {layer.rid: layer.max_bitrate_bps for layer in source.layers}
+        size = {"source_width": source.width, "source_height": source.height}
+        return [
+            {**size, "target_bitrate_bps": bitrates.get(figures["rid"], 0), **figures}
+            for figures in self.sender.stats(now)
+        ]
 
     def start(self, *, muted: bool) -> None:
         """Begin to take frames."""

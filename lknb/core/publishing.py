@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -56,7 +57,8 @@ class Publishing:
 
     def stats(self) -> dict[str, list[dict[str, Any]]]:
         """Figures by track sid, a list of streams each."""
-        return {sid: publication.sender.stats() for sid, publication in self._publications.items()}
+        now = time.monotonic()
+        return {sid: publication.stats(now) for sid, publication in self._publications.items()}
 
     async def publish(self, feed: Feed, codec: str, request: rtc.AddTrackRequest) -> models.TrackInfo:
         """Announce, negotiate and start one track. Raises `PublishTrackError`; nothing is left then, nor on cancellation."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from lknb.core.clock import CLOCK_HZ, ParticipantClock, TrackClock
+from lknb.core.clock import CLOCK_HZ, ParticipantClock, TrackClock, wall_us
+from lknb.logic.frame_rate import FrameRate
 from lknb.logic.jitter_video import VideoJitterBuffer
 from lknb.logic.nack import NackGenerator
 from lknb.logic.reorder import AudioReorderBuffer
@@ -46,6 +47,9 @@ class _Stream:
         self.video = None if codec == "opus" else VideoJitterBuffer(codec)
         self.audio = AudioReorderBuffer() if codec == "opus" else None
         self.last_report = rtcp.ReportBlock(ssrc)
+        self.sender_report: rtcp.SenderReport | None = None
+        self.sender_reports = 0
+        self.payload_type = 0
         self.closed = False
         """Its last key frame was a closing one: what follows without a new one is no picture either."""
 
@@ -71,7 +75,7 @@ class RtpReceiver:
     ) -> None:
         """`codecs` maps payload type to codec in lower case, `extensions` URI to id."""
         self.codecs = dict(codecs)
-        self.frames = self.keyframes = self.packets = self.octets = 0
+        self.frames = self.keyframes = self.packets = self.octets = self.header_octets = 0
         self.nacks = self.plis = self.foreign = 0
         self._level_id = extensions.get(extension.AUDIO_LEVEL, 0)
         self._participant = participant
@@ -85,6 +89,7 @@ class RtpReceiver:
         self._width = self._height = 0
         self._keyframe_wanted = False
         self._packet_at = 0.0
+        self._rate = FrameRate()
 
     @property
     def codec(self) -> str:
@@ -100,9 +105,11 @@ class RtpReceiver:
         stream = self._stream
         if stream is None or stream.ssrc != view.ssrc or stream.codec != codec:
             stream = self._stream = _Stream(view.ssrc, codec, self._participant)
+        stream.payload_type = view.payload_type
         self._packet_at = now
         self.packets += 1
         self.octets += len(view.data)
+        self.header_octets += view.payload_start
         stream.statistics.add(view.sequence_number, view.timestamp, arrival_us)
         if stream.nack.add(view.sequence_number, now):
             stream.nack.rtt_s = self._rtt_s()
@@ -124,6 +131,8 @@ class RtpReceiver:
         if stream is not None and stream.ssrc == report.ssrc:
             stream.clock.report(report, arrival_us)
             stream.statistics.sender_report(report.ntp_time, now)
+            stream.sender_report = report
+            stream.sender_reports += 1
 
     def tick(self, now: float) -> None:
         """Ask again for what is missing, and give up what is too old."""
@@ -155,9 +164,10 @@ class RtpReceiver:
         if self._stream is not None and self._stream.video is not None:
             self._ask_if_needed(self._stream.video, now)
 
-    def stats(self) -> dict[str, Any]:
+    def stats(self, now: float) -> dict[str, Any]:
         """Figures of the stream."""
         stream = self._stream
+        report = stream.sender_report if stream is not None else None
         figures = {
             "ssrc": stream.ssrc if stream else 0,
             "codec": self.codec,
@@ -167,6 +177,14 @@ class RtpReceiver:
             "keyframes_received": self.keyframes,
             "packets_received": self.packets,
             "bytes_received": self.octets,
+            "header_bytes_received": self.header_octets,
+            "payload_type": stream.payload_type if stream else 0,
+            "frames_per_second": self._rate.fps(now),
+            "silence_s": now - self._packet_at,
+            "sender_reports": stream.sender_reports if stream else 0,
+            "sender_packets": report.packet_count if report else 0,
+            "sender_bytes": report.octet_count if report else 0,
+            "sender_time_ms": wall_us(report.ntp_time) / 1000 if report else 0.0,
             "nacks_sent": self.nacks,
             "plis_sent": self.plis,
             "packets_lost": 0,
@@ -191,6 +209,7 @@ class RtpReceiver:
                 continue
             frame.timestamp_us = stream.clock.timestamp_us(frame.timestamp, frame.timestamp_us)
             self.frames += 1
+            self._rate.add(self._packet_at)
             self.keyframes += frame.keyframe
             self._deliver(frame)
 

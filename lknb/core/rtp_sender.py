@@ -44,6 +44,7 @@ class RtpSender:
         self._by_ssrc = {stream.ssrc: stream for stream in self.streams.values()}
         self._muted = False
         self._payload_type: int | None = None
+        self._mid = ""
         self._ids: dict[str, int] = {}
         self._constant: dict[str, list[tuple[int, bytes]]] = {}
         self._next_transport_sequence: Callable[[], int] = _no_sequence
@@ -95,6 +96,7 @@ class RtpSender:
     ) -> None:
         """Send under what was negotiated. `extensions` maps URI to id, `next_transport_sequence` counts for the bundle."""
         self._payload_type = payload_type
+        self._mid = mid
         self._ids = extensions
         self._next_transport_sequence = next_transport_sequence
         for rid in self.streams:
@@ -139,25 +141,10 @@ class RtpSender:
         reports = (stream.sender_report(wall_us, now) for stream in self.streams.values() if stream.enabled)
         return [report for report in reports if report is not None]
 
-    def stats(self) -> list[dict[str, Any]]:
+    def stats(self, now: float) -> list[dict[str, Any]]:
         """Figures of each stream."""
-        return [
-            {
-                "ssrc": stream.ssrc,
-                "rid": stream.rid,
-                "codec": self.codec,
-                "enabled": stream.enabled,
-                "frames_sent": stream.frames,
-                "packets_sent": stream.packets,
-                "bytes_sent": stream.octets,
-                "packets_retransmitted": stream.retransmitted,
-                "keyframe_requests": stream.keyframe_requests,
-                "packets_lost": stream.packets_lost,
-                "fraction_lost": stream.fraction_lost,
-                "round_trip_time_s": stream.rtt_s,
-            }
-            for stream in self.streams.values()
-        ]
+        about = {"codec": self.codec, "kind": self.kind, "mid": self._mid, "payload_type": self._payload_type or 0}
+        return [{**about, **stream.stats(now)} for stream in self.streams.values()]
 
     def _keyframe_wanted(self, ssrc: int, now: float) -> None:
         stream = self._by_ssrc.get(ssrc)

@@ -235,6 +235,7 @@ class RoomSession:
         """Figures of the session and of all its tracks."""
         return {
             "state": self.state.value,
+            "single_peer_connection": self._connection is not None and self._connection.single,
             "signal_rtt_ms": self._signal.rtt_ms if self._signal is not None else 0,
             "lossy_dropped": self._data.lossy_dropped if self._data is not None else 0,
             "received": self.subscribing.stats(),

@@ -8,10 +8,12 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from lknb import limits
 from lknb.core.clock import CLOCK_HZ, CaptureClock, SourceClock, ntp_time
 from lknb.errors import WireError
+from lknb.logic.frame_rate import FrameRate
 from lknb.logic.history import PacketHistory
 from lknb.logic.report import round_trip_s
 from lknb.logic.throttle import Throttle
@@ -48,10 +50,14 @@ class StreamSender:
         self.rid = rid
         self.ssrc = secrets.randbelow(0xFFFFFFFE) + 1
         self.enabled = True
-        self.frames = self.packets = self.octets = self.retransmitted = self.keyframe_requests = 0
-        self.rtt_s = 0.0
-        self.fraction_lost = 0.0
+        self.frames = self.keyframes = self.packets = self.octets = self.header_octets = 0
+        self.retransmitted = self.retransmitted_octets = self.nacks = self.keyframe_requests = 0
+        self.rtt_s = self.total_rtt_s = 0.0
+        self.rtt_measurements = 0
+        self.fraction_lost = self.jitter_s = 0.0
         self.packets_lost = 0
+        self._width = self._height = 0
+        self._rate = FrameRate()
         self._clock_hz = CLOCK_HZ[codec]
         self._clock = SourceClock(capture_clock)
         self._send = send
@@ -95,6 +101,10 @@ class StreamSender:
         timestamp = (frame.timestamp + self._timestamp_offset) & 0xFFFFFFFF
         self._last = (timestamp, self._clock.wall_us(frame.timestamp_us, wall_us))
         self.frames += 1
+        self.keyframes += frame.keyframe
+        self._rate.add(now)
+        if frame.width:
+            self._width, self._height = frame.width, frame.height
         last = len(payloads) - 1
         for index, payload in enumerate(payloads):
             packet = build_rtp(
@@ -109,6 +119,7 @@ class StreamSender:
             self._queue.append((self._sequence, packet))
             self._sequence = (self._sequence + 1) & 0xFFFF
             self.octets += len(payload)
+            self.header_octets += len(packet) - len(payload)
         if not self._draining:
             self._drain()
 
@@ -124,10 +135,12 @@ class StreamSender:
 
     def retransmit(self, lost: Iterable[int], now: float) -> None:
         """Answer a NACK from the history (RFC 4585 section 6.2.1)."""
+        self.nacks += 1
         for sequence_number in lost:
             packet = self._history.take(sequence_number, now, self.rtt_s)
             if packet is not None:
                 self.retransmitted += 1
+                self.retransmitted_octets += len(packet)
                 self._send(packet)
 
     def note_report(self, block: rtcp.ReportBlock, wall_us: int) -> None:
@@ -135,8 +148,37 @@ class StreamSender:
         self.fraction_lost = block.fraction_lost / 256
         self.packets_lost = block.packets_lost
         rtt_s = round_trip_s(block, ntp_time(wall_us))
+        self.jitter_s = block.jitter / self._clock_hz
         if rtt_s is not None:
             self.rtt_s = rtt_s
+            self.total_rtt_s += rtt_s
+            self.rtt_measurements += 1
+
+    def stats(self, now: float) -> dict[str, Any]:
+        """Figures of the stream."""
+        return {
+            "ssrc": self.ssrc,
+            "rid": self.rid,
+            "enabled": self.enabled,
+            "width": self._width,
+            "height": self._height,
+            "frames_sent": self.frames,
+            "keyframes_sent": self.keyframes,
+            "frames_per_second": self._rate.fps(now),
+            "packets_sent": self.packets,
+            "bytes_sent": self.octets,
+            "header_bytes_sent": self.header_octets,
+            "packets_retransmitted": self.retransmitted,
+            "bytes_retransmitted": self.retransmitted_octets,
+            "nacks_received": self.nacks,
+            "keyframe_requests": self.keyframe_requests,
+            "packets_lost": self.packets_lost,
+            "fraction_lost": self.fraction_lost,
+            "jitter_s": self.jitter_s,
+            "round_trip_time_s": self.rtt_s,
+            "total_round_trip_time_s": self.total_rtt_s,
+            "round_trip_times": self.rtt_measurements,
+        }
 
     def sender_report(self, wall_us: int, now: float) -> rtcp.SenderReport | None:
         """The report that is due (RFC 3550 section 6.4.1); its clock is that of capture, not of sending."""

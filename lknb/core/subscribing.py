@@ -65,7 +65,11 @@ class Subscribing:
 
     def stats(self) -> dict[str, dict[str, Any]]:
         """Figures by track sid."""
-        return {sid: subscription.receiver.stats() for sid, subscription in self._subscriptions.items()}
+        now = time.monotonic()
+        return {
+            sid: {"mid": it.mid, "kind": it.track.kind, **it.receiver.stats(now)}
+            for sid, it in self._subscriptions.items()
+        }
 
     def note_participants(self, participants: Iterable[models.ParticipantInfo]) -> None:
         """What the server says of participants: who publishes what, and what is muted."""

@@ -22,6 +22,7 @@
     room_state.py     the life of a connection to a room
     track_setting.py  what a subscriber wants of a track
     timeline.py       where frames lie in a recording
+    frame_rate.py     frames within the last second
     audience.py       who looks at a track, and how large
     allowance.py      so many at once, and so many a second
 

@@ -14,6 +14,7 @@
     running_source.py, media_file.py    handles of sources that run in the core; core_source.py what they have in common
     video_*.py, audio_*.py, media_stream.py, frame_reader.py, track_flow.py, snapshot.py    frames as numpy arrays
     recorder.py           a track or a participant -> a file; frame_writer.py writes it
+    stats.py              statistics as `livekit.rtc.stats` has them; stats_report.py from what the core counted
     display.py            the hook through which `lknb.widgets` shows tracks in a cell
 
 May not: import widgets, or know how signalling and media travel: that is the core's, in a process of its own. What knows pixels
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from lknb._version import __version__
 from lknb.errors import ConnectError
+from lknb.rtc import stats
 from lknb.rtc.data_packet import DataPacket, SipDTMF, Transcription, TranscriptionSegment
 from lknb.rtc.enumeration import (
     ConnectionQuality,
@@ -149,6 +151,7 @@ __all__ = [
     "VideoStream",
     "VideoTrack",
     "__version__",
+    "stats",
 ]
 
 _HOMES = {

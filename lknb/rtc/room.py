@@ -23,7 +23,6 @@ from lknb.rtc.enumeration import (
     ConnectionState,
     DataPacketKind,
     DisconnectReason,
-    IceTransportType,
     TrackKind,
     TrackSource,
 )
@@ -157,10 +156,17 @@ class Room(RoomInfo):
             del self._conditions[arrived]
 
     async def get_rtc_stats(self) -> RtcStats:
-        """What the core counted of this room. Raises DisconnectedError when it is not connected."""
+        """What was counted of all tracks, in the form of `livekit.rtc`; see `lknb.rtc.stats`.
+
+        With one peer connection for both directions everything is in `publisher_stats`, as there. Raises DisconnectedError
+        when the room is not connected.
+        """
+        from lknb.rtc.stats_report import report_received, report_sent
+
         ok, _ = await self._require_core().request("stats", {"track_sid": None})
-        sent = [stream for streams in ok.get("sent", {}).values() for stream in streams]
-        return RtcStats(sent, list(ok.get("received", {}).values()))
+        sent = [entry for sid, streams in ok["sent"].items() for entry in report_sent(sid, streams)]
+        received = [entry for sid, figures in ok["received"].items() for entry in report_received(sid, figures)]
+        return RtcStats(sent + received, []) if ok["single_peer_connection"] else RtcStats(sent, received)
 
     async def __aenter__(self) -> Room:
         return self

@@ -34,10 +34,11 @@ from __future__ import annotations
 import asyncio
 import datetime
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from lknb.errors import DisconnectedError
 from lknb.logic.roster import Roster
+from lknb.rtc import stats
 from lknb.rtc.event_emitter import EventEmitter
 from lknb.rtc.room_sid import RoomSid
 
@@ -57,10 +58,10 @@ RoomEvents = Literal[
 
 @dataclass
 class RtcStats:
-    """What the room core counted of a room; keys end in their unit."""
+    """What was counted of a room, for each of its peer connections: entries of `lknb.rtc.stats`."""
 
-    publisher_stats: list[dict[str, Any]] = field(default_factory=list)
-    subscriber_stats: list[dict[str, Any]] = field(default_factory=list)
+    publisher_stats: list[stats.RtcStats] = field(default_factory=list)
+    subscriber_stats: list[stats.RtcStats] = field(default_factory=list)
 
 
 class RoomInfo(EventEmitter[RoomEvents]):

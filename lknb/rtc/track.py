@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lknb.rtc.source import MediaSource
+    from lknb.rtc.stats import RtcStats
     from lknb.rtc.track_publication import TrackPublication
 
 TrackEvents = Literal["muted", "unmuted", "ended", "stream_state_changed"]
@@ -93,13 +94,17 @@ class Track(EventEmitter[TrackEvents]):
         """The link to the core. Raises DisconnectedError when the track is in no room."""
         return self._require_core().client
 
-    async def get_stats(self) -> list[dict[str, Any]]:
-        """What the room core counted of this track, one entry for each stream (layer): packets, bytes, losses, frames.
+    async def get_stats(self) -> list[RtcStats]:
+        """What was counted of this track, in the form of `livekit.rtc`: `lknb.rtc.stats` says what is in it.
 
         Raises DisconnectedError when the track is in no room, TrackError when its media do not flow.
         """
+        from lknb.rtc.stats_report import report_received, report_sent
+
         ok, _ = await self._require_core().request("stats", {"track_sid": self.sid})
-        return list(ok["streams"])
+        if isinstance(self, LocalTrackBase):
+            return report_sent(self.sid, ok["streams"])
+        return report_received(self.sid, ok["streams"][0])
 
     def __repr__(self) -> str:
         return f"rtc.{type(self).__name__}(sid={self.sid}, name={self.name})"

@@ -243,11 +243,11 @@ def test_sender_reports_date_the_frames():
 def test_stats():
     line = Line()
     assert list(line.receiver.reports(line.now)) == []
-    assert line.receiver.stats()["codec"] == ""
+    assert line.receiver.stats(line.now)["codec"] == ""
     line.feed(line.picture(key=True))
     line.feed(line.picture()[1:])
     line.receiver.reports(line.now)
-    stats = line.receiver.stats()
+    stats = line.receiver.stats(line.now)
     assert stats["frames_received"] == stats["keyframes_received"] == 1
     assert stats["packets_lost"] == 1
     assert (stats["width"], stats["height"], stats["ssrc"]) == (640, 360, 5)

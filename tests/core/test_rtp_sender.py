@@ -241,7 +241,7 @@ def test_report_blocks_give_loss_and_round_trip():
     sent = ntp_time(WALL_US)
     block = rtcp.ReportBlock(ssrc, 64, 10, last_sr=(sent >> 16) & 0xFFFFFFFF, delay_since_last_sr=65536 // 10)
     wire.sender.on_rtcp(rtcp.ReceiverReport(1, (rtcp.ReportBlock(ssrc ^ 1), block)), WALL_US + 150_000, 1.0)
-    (stats,) = wire.sender.stats()
+    (stats,) = wire.sender.stats(1.0)
     assert stats["packets_lost"] == 10
     assert stats["fraction_lost"] == 0.25
     assert stats["round_trip_time_s"] == pytest.approx(0.05, abs=0.001)

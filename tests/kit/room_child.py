@@ -93,12 +93,8 @@ class AudioReader:
 
 async def inbound_codec(track: Any) -> tuple[str, int]:
     """The codec and SSRC a remote track is really received with, from its stats: ("vp8", 1234), else ("", 0)."""
-    stats = await track.get_stats()
-    if stats and isinstance(stats[0], dict):
-        # lknb's own form, one plain entry a stream: the messages livekit.rtc gives are in its native wheel alone
-        return stats[0]["codec"], stats[0]["ssrc"]
     codecs, inbound = {}, None
-    for stat in stats:
+    for stat in await track.get_stats():
         match stat.WhichOneof("stats"):
             case "codec":
                 codecs[stat.codec.rtc.id] = stat.codec.codec.mime_type

@@ -213,7 +213,7 @@ async def test_layers_pauses_and_subscriptions_are_the_subscriber_s_choice(join:
     frames = [0]
 
     async def stands_still() -> bool:
-        before = (await track.get_stats())[0]["frames_received"]
+        before = (await track.get_stats())[1].inbound_rtp.inbound.frames_received
         frames.append(before)
         return frames[-1] == frames[-2]
 

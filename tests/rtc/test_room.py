@@ -613,22 +613,6 @@ class TestEvents:
         with pytest.raises(DisconnectedError, match="bob has left"):
             await waiting
 
-    async def test_stats_are_the_core_s(self, core: ScriptedCore, room: Room) -> None:
-        core.respond["stats"] = lambda header, buffers: (
-            {"sent": {"TR_1": [{"rid": "q"}, {"rid": "h"}]}, "received": {"TR_v": {"frames_received": 5}}}
-            if header["track_sid"] is None
-            else {"streams": [{"frames_received": 5}]},
-            [],
-        )
-        stats = await room.get_rtc_stats()
-        assert stats.publisher_stats == [{"rid": "q"}, {"rid": "h"}]
-        assert stats.subscriber_stats == [{"frames_received": 5}]
-        core.tell("track_subscribed", track_sid="TR_v")
-        await turn()
-        track = room.remote_participants["bob"].track_publications["TR_v"].track
-        assert track is not None
-        assert await track.get_stats() == [{"frames_received": 5}]
-
     async def test_reprs_are_stable(self, room: Room) -> None:
         bob = room.remote_participants["bob"]
         assert repr(bob) == "rtc.RemoteParticipant(sid=PA_bob, identity=bob, name=Bob)"
