@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import av
 from av.video.reformatter import Interpolation, VideoReformatter
@@ -15,9 +15,6 @@ from lknb.wire.frame import EncodedFrame
 
 _US_PER_S = 1_000_000
 
-# A layer above the lowest is worth sending with this share of its bitrate, and worth sending again with a bit more.
-_KEEP_SHARE = 0.4
-_RESUME_SHARE = 0.6
 _MIN_BITRATE_BPS = 30_000
 
 
@@ -63,20 +60,13 @@ class LayerEncoder:
             for state in self._layers:
                 state.watched = state.layer.rid in rids
 
-    def set_bitrate(self, bitrate_bps: int) -> None:
-        """Share a bitrate among the layers: the lowest first, each up to its own; what gets too little is not sent."""
-        left = bitrate_bps
+    def set_bitrates(self, bitrates_bps: Mapping[str, int]) -> None:
+        """Aim at these bitrates, by rid; no layer goes beyond its own maximum."""
         with self._lock:
-            for index, state in enumerate(self._layers):
-                wanted = state.layer.max_bitrate_bps
-                share = min(wanted, left)
-                needed = wanted * (_KEEP_SHARE if state.affordable else _RESUME_SHARE)
-                state.affordable = index == 0 or share >= needed
-                if state.affordable:
-                    state.encoder.set_bitrate(max(share, _MIN_BITRATE_BPS))
-                    left -= share
-                else:
-                    left = 0
+            for state in self._layers:
+                bitrate_bps = bitrates_bps.get(state.layer.rid)
+                if bitrate_bps is not None:
+                    state.encoder.set_bitrate(min(max(bitrate_bps, _MIN_BITRATE_BPS), state.layer.max_bitrate_bps))
 
     def encode(self, picture: av.VideoFrame, timestamp_us: int) -> list[EncodedFrame]:
         """The frames of one picture captured at `timestamp_us`, smallest layer first.
@@ -86,7 +76,7 @@ class LayerEncoder:
         """
         with self._lock:
             due = [(state, state.take_turn(timestamp_us)) for state in self._layers]
-            self.left_out = any(turn is None and state.wanted for state, turn in due)
+            self.left_out = any(turn is None and state.watched for state, turn in due)
         frames: list[EncodedFrame] = []
         lowest = next((index for index, (_, turn) in enumerate(due) if turn is not None), len(due))
         source, picture = picture, convert(picture, "i420")
@@ -109,7 +99,6 @@ class _LayerState:
     def __init__(self, codec: str, layer: Layer, ratio_x: float, ratio_y: float, screencast: bool) -> None:
         self.layer = layer
         self.watched = True
-        self.affordable = True
         self.keyframe_due = True
         self.encoder = VideoEncoder(
             codec,
@@ -126,13 +115,9 @@ class _LayerState:
         self._period_us = _US_PER_S / layer.max_fps
         self._due_us: float | None = None
 
-    @property
-    def wanted(self) -> bool:
-        return self.watched and self.affordable
-
     def take_turn(self, timestamp_us: int) -> bool | None:
         """None to leave this picture out, else whether it is to be a key frame."""
-        if not self.wanted:
+        if not self.watched:
             self.keyframe_due = True
             return None
         if self._due_us is None:

@@ -23,6 +23,7 @@ In the core process:
     media_session.py      RTP and RTCP of one peer connection
     publishing.py         tracks we send; publication.py one of them
     rtp_sender.py         frames -> packets of a track; stream_sender.py of one SSRC
+    outbox.py             packets leave: paced, numbered, estimated; bandwidth.py shares the estimate among tracks
     subscribing.py        tracks we receive
     rtp_receiver.py       packets -> frames of one track
     clock.py              capture times across a call

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from lknb.core.source import EncodedSource
@@ -37,6 +37,8 @@ class Feed:
         self._paused_rids: set[str] = set()
         self._wanted_rids: dict[Sink, frozenset[str]] = {}
         self._told = frozenset(source.rids or ("",))
+        self._aims_bps: dict[Sink, Mapping[str, int]] = {}
+        self._told_bps: dict[str, int] = {}
         source.on_ended = lambda error: self._hop(partial(on_ended, error))
 
     @property
@@ -44,12 +46,18 @@ class Feed:
         """`audio` or `video`."""
         return self.source.kind
 
+    @property
+    def adapts(self) -> bool:
+        """Whether the encoders follow a bitrate (see `aim`)."""
+        return self.source.adapts
+
     def attach(self, sink: Sink, *, keyframe: bool = True) -> None:
         """Deliver frames of all layers to `sink`, from a key frame on."""
         self._fanout.add(sink, keyframe=keyframe)
         if not self._running and not self.closed:
             self._running = True
             self.source.start(self._take)
+            self._tell_bitrates()
         elif keyframe:
             self.request_keyframe()
 
@@ -57,7 +65,9 @@ class Feed:
         """Deliver no more."""
         self._fanout.remove(sink)
         self._wanted_rids.pop(sink, None)
+        self._aims_bps.pop(sink, None)
         self._tell_source()
+        self._tell_bitrates()
 
     def want(self, sink: Sink, rids: Iterable[str] | None) -> None:
         """Which layers this sink has a use for; None for all, nothing for a track that is muted.
@@ -69,6 +79,11 @@ class Feed:
         else:
             self._wanted_rids[sink] = frozenset(rids)
         self._tell_source()
+
+    def aim(self, sink: Sink, bitrates_bps: Mapping[str, int]) -> None:
+        """What each layer, by rid, may take on the way to this sink. Of several sinks the narrowest way counts."""
+        self._aims_bps[sink] = bitrates_bps
+        self._tell_bitrates()
 
     def request_keyframe(self, rid: str = "") -> None:
         """Ask the encoder for a key frame of one layer, or of all."""
@@ -96,6 +111,18 @@ class Feed:
                 self.source.control("layers", rids=[rid for rid in self.source.rids if rid in wanted])
             except MediaError:
                 logger.debug("the source %d has no layers to spare", self.handle)
+
+    def _tell_bitrates(self) -> None:
+        if self.closed or not self._running or not self.adapts:
+            return
+        narrowest: dict[str, int] = {}
+        for bitrates_bps in self._aims_bps.values():
+            for rid, bitrate_bps in bitrates_bps.items():
+                narrowest[rid] = min(bitrate_bps, narrowest.get(rid, bitrate_bps))
+        changed = {rid: bps for rid, bps in narrowest.items() if bps != self._told_bps.get(rid)}
+        if changed:
+            self._told_bps |= changed
+            self.source.control("bitrate", bitrates_bps=changed)
 
     def _take(self, frame: EncodedFrame) -> None:
         if threading.get_ident() == self._thread_id:

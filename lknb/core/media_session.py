@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from lknb.core.outbox import Outbox
 from lknb.core.rtp_sender import RtpSender
 from lknb.errors import WireError
 from lknb.logic.twcc import TwccRecorder
@@ -45,16 +46,18 @@ class Receiver(Protocol):
 class MediaSession:
     """Packets of one bundled transport.
 
-    `send_rtp` and `send_rtcp` take whole packets; `now` is monotonic seconds, `wall_us` microseconds since 1970.
+    `outbox` and `send_rtcp` take whole packets; `now` is monotonic seconds, `wall_us` microseconds since 1970.
     """
 
-    def __init__(self, cname: str, send_rtp: Callable[[bytes], None], send_rtcp: Callable[[bytes], None]) -> None:
+    def __init__(self, cname: str, outbox: Outbox, send_rtcp: Callable[[bytes], None]) -> None:
         self.cname = cname
         self.local_ssrc = secrets.randbelow(0xFFFFFFFE) + 1
         """Of feedback; we may have no stream of our own."""
         self.dropped = 0
         """RTP packets nobody could take."""
-        self.send_rtp = send_rtp
+        self.outbox = outbox
+        self.on_feedback: Callable[[float], None] = _ignore
+        """Called, with `now`, when the outbox may have come to another estimate."""
         self._send_rtcp = send_rtcp
         self._senders: list[RtpSender] = []
         self._receivers: dict[str, Receiver] = {}
@@ -62,9 +65,9 @@ class MediaSession:
         self._mid_id = self._transport_cc_id = 0
         self._twcc = TwccRecorder()
         self._last_ssrc = 0
-        self._transport_sequence = 0
         self._feedback_due = self._report_due = 0.0
         self._parked: list[tuple[RtpView, int]] = []
+        outbox.padding = self._padding
 
     @property
     def idle(self) -> bool:
@@ -77,6 +80,7 @@ class MediaSession:
         """Ids of a section; they are the same in all sections of a bundle."""
         self._mid_id = extensions.get(extension.MID, self._mid_id)
         self._transport_cc_id = extensions.get(extension.TRANSPORT_CC, self._transport_cc_id)
+        self.outbox.number_by(self._transport_cc_id)
 
     def add_sender(self, sender: RtpSender) -> None:
         """Send its reports, and give it the feedback that comes."""
@@ -106,11 +110,6 @@ class MediaSession:
         receiver = self._receivers.pop(mid, None)
         self._by_ssrc = {ssrc: other for ssrc, other in self._by_ssrc.items() if other is not receiver}
 
-    def next_transport_sequence(self) -> int:
-        """The next transport-wide number of what we send."""
-        self._transport_sequence = (self._transport_sequence + 1) & 0xFFFF
-        return self._transport_sequence
-
     # ------------------------------------------------------------------ packets in
 
     def receive_rtp(self, data: bytes, arrival_us: int, now: float) -> None:
@@ -139,6 +138,9 @@ class MediaSession:
                 self._by_ssrc[packet.ssrc].sender_report(packet, arrival_us, now)
             for sender in self._senders:
                 sender.on_rtcp(packet, wall_us, now)
+            self.outbox.on_rtcp(packet, now)
+            if isinstance(packet, (rtcp.TransportFeedback, rtcp.Remb)):
+                self.on_feedback(now)
 
     def _deliver(self, view: RtpView, arrival_us: int, now: float) -> None:
         receiver = self._by_ssrc.get(view.ssrc) or self._by_mid(view)
@@ -170,6 +172,8 @@ class MediaSession:
 
     def tick(self, wall_us: int, now: float) -> None:
         """Everything that is due."""
+        self.outbox.tick(now)
+        self.on_feedback(now)
         for receiver in self._receivers.values():
             receiver.tick(now)
         for sender in self._senders:
@@ -188,8 +192,15 @@ class MediaSession:
             self.dropped += len(self._parked)
             self._parked.clear()
 
+    def _padding(self) -> bytes | None:
+        return next((packet for sender in self._senders if (packet := sender.padding()) is not None), None)
+
     def _send_receiver_reports(self, now: float) -> None:
         blocks = [block for receiver in self._receivers.values() for block in receiver.reports(now)]
         for start in range(0, len(blocks), _REPORT_BLOCKS_MAX):
             report = rtcp.ReceiverReport(self.local_ssrc, tuple(blocks[start : start + _REPORT_BLOCKS_MAX]))
             self.send_feedback([report])
+
+
+def _ignore(now: float) -> None:
+    del now

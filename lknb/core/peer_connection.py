@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from lknb.core.media_session import TICK_S, MediaSession
+from lknb.core.outbox import Outbox
+from lknb.logic.bandwidth import START_BPS
 from lknb.logic.negotiation import Negotiation, application_section, bundle_candidates, bundle_transport
 from lknb.transport.data_channel import DataChannel
 from lknb.transport.error import TransportError
@@ -25,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 15.0
 """As LiveKit's clients wait for a peer connection."""
+
+_LOOPBACK_START_BPS = 20_000_000
+"""Within a machine there is no path to find out about; feedback is heeded all the same."""
 
 _SCTP_PORT = 5_000
 _EARLY_CANDIDATES = 50
@@ -56,7 +61,12 @@ class PeerConnection:
         self.transport = PeerTransport(ice)
         self.negotiation = Negotiation(secrets.randbits(62))
         # looked up at each packet: before the connection is up it is another function that sends nothing
-        self.media = MediaSession(cname, lambda packet: self.transport.send_rtp(packet), self.transport.send_rtcp)
+        outbox = Outbox(
+            lambda packet: self.transport.send_rtp(packet),
+            asyncio.get_running_loop().call_later,
+            start_bps=_LOOPBACK_START_BPS if loopback else START_BPS,
+        )
+        self.media = MediaSession(cname, outbox, self.transport.send_rtcp)
         self.on_data_channel: Callable[[DataChannel], None] | None = None
         self._on_failed = on_failed
         self._loop = asyncio.get_running_loop()

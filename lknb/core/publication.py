@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lknb.core.feed import Feed
 from lknb.core.offerer import OfferedSection
 from lknb.core.rtp_sender import RtpSender
 from lknb.core.track import Fanout, Sink
+from lknb.logic.bandwidth_share import Demand
 from lknb.wire.frame import EncodedFrame
 
 
@@ -22,6 +23,11 @@ class Publication:
         self.section = section
         self._feed = feed
         self._enabled_rids = frozenset(sender.streams)
+        layers = feed.source.layers
+        rids = sender.rids or ("",)
+        # what has no layers says nothing of its bitrate, and is not limited
+        self._maxima_bps = {rid: layer.max_bitrate_bps for rid, layer in zip(rids, layers, strict=False)}
+        self._shares_bps: Mapping[str, int] | None = None
         self._shown_rid = feed.source.rids[-1] if feed.source.rids else ""
         self._views = Fanout(feed.kind)
 
@@ -40,10 +46,10 @@ class Publication:
     def stats(self, now: float) -> list[dict[str, Any]]:
         """Figures of each stream."""
         source = self._feed.source
-        bitrates = {layer.rid: layer.max_bitrate_bps for layer in source.layers}
+        targets_bps = self._maxima_bps if self._shares_bps is None else self._shares_bps
         size = {"source_width": source.width, "source_height": source.height}
         return [
-            {**size, "target_bitrate_bps": bitrates.get(figures["rid"], 0), **figures}
+            {**size, "target_bitrate_bps": targets_bps.get(figures["rid"], 0), **figures}
             for figures in self.sender.stats(now)
         ]
 
@@ -68,8 +74,23 @@ class Publication:
     def enable(self, rids: Iterable[str]) -> None:
         """Send these layers only."""
         self._enabled_rids = frozenset(rids)
-        self.sender.set_enabled(self._enabled_rids, time.monotonic())
-        self._tell_feed()
+        self._apply()
+
+    @property
+    def demand(self) -> Demand | None:
+        """What it would send now if there were no limit; None for what the estimate is not shared with."""
+        if self.kind == "audio" or self.muted or not self._maxima_bps:
+            return None
+        wanted = {rid: bps for rid, bps in self._maxima_bps.items() if rid in self._enabled_rids}
+        return Demand(wanted, self._feed.adapts) if wanted else None
+
+    def limit(self, shares_bps: Mapping[str, int]) -> None:
+        """Send these of its layers only, each with so many bit/s at most."""
+        if shares_bps == self._shares_bps:
+            return
+        self._shares_bps = shares_bps
+        self._apply()
+        self._feed.aim(self._take, shares_bps)
 
     def attach(self, sink: Sink, *, keyframe: bool = True) -> None:
         self._views.add(sink, keyframe=keyframe)
@@ -89,6 +110,17 @@ class Publication:
         if frame.rid == self._shown_rid and not self.sender.muted:
             self._views.deliver(frame)
 
+    @property
+    def _sent_rids(self) -> frozenset[str]:
+        """What somebody subscribes to and the path takes."""
+        if self._shares_bps is None:
+            return self._enabled_rids
+        return self._enabled_rids & self._shares_bps.keys()
+
+    def _apply(self) -> None:
+        self.sender.set_enabled(self._sent_rids, time.monotonic())
+        self._tell_feed()
+
     def _tell_feed(self) -> None:
         shown = {self._shown_rid} if len(self._views) else set()
-        self._feed.want(self._take, () if self.sender.muted else self._enabled_rids | shown)
+        self._feed.want(self._take, () if self.sender.muted else self._sent_rids | shown)

@@ -11,6 +11,7 @@ from typing import Any
 
 from livekit.protocol import models, rtc
 
+from lknb.core.bandwidth import Bandwidth
 from lknb.core.clock import CaptureClock
 from lknb.core.connection import Connection
 from lknb.core.feed import Feed
@@ -49,6 +50,7 @@ class Publishing:
         self._capture_clock = CaptureClock()
         self._announced: dict[str, asyncio.Future[models.TrackInfo]] = {}
         self._publications: dict[str, Publication] = {}
+        self._bandwidth = Bandwidth(connection.publisher.peer.media.outbox, self._publications)
         self._loop = asyncio.get_running_loop()
 
     def publication(self, sid: str) -> Publication | None:
@@ -58,7 +60,11 @@ class Publishing:
     def stats(self) -> dict[str, list[dict[str, Any]]]:
         """Figures by track sid, a list of streams each."""
         now = time.monotonic()
-        return {sid: publication.stats(now) for sid, publication in self._publications.items()}
+        available = {"available_outgoing_bitrate_bps": self._bandwidth.available_bps}
+        return {
+            sid: [stream | available for stream in publication.stats(now)]
+            for sid, publication in self._publications.items()
+        }
 
     async def publish(self, feed: Feed, codec: str, request: rtc.AddTrackRequest) -> models.TrackInfo:
         """Announce, negotiate and start one track. Raises `PublishTrackError`; nothing is left then, nor on cancellation."""
@@ -76,8 +82,7 @@ class Publishing:
             codec,
             rids,
             self._capture_clock,
-            send=media.send_rtp,
-            defer=self._defer,
+            outbox=media.outbox,
             request_keyframe=feed.request_keyframe,
         )
         plan = sending_plan(
@@ -94,6 +99,8 @@ class Publishing:
             raise
         publication = self._publications[info.sid] = Publication(info.sid, feed, sender, section)
         media.add_sender(sender)
+        media.on_feedback = self._bandwidth.update
+        self._bandwidth.share(time.monotonic())
         self._connection.publisher.peer.wake()
         publication.start(muted=request.muted)
         return info
@@ -115,6 +122,7 @@ class Publishing:
         if publication is None:
             raise PublishTrackError(f"no track {sid!r} is published here")
         publication.set_muted(muted)
+        self._bandwidth.share(time.monotonic())
         self._send(rtc.SignalRequest(mute=rtc.MuteTrackRequest(sid=sid, muted=muted)))
 
     def close(self) -> None:
@@ -151,6 +159,7 @@ class Publishing:
         publication = self._publications.get(request.sid)
         if publication is not None:
             publication.set_muted(request.muted)
+            self._bandwidth.share(time.monotonic())
 
     def on_unpublished(self, sid: str) -> None:
         """The server has ended a track of ours: the permission is gone."""
@@ -173,11 +182,9 @@ class Publishing:
             _QUALITIES[quality.quality] for quality in qualities if quality.enabled and quality.quality in _QUALITIES
         }
         publication.enable(_layers(publication.sender.rids, wanted))
+        self._bandwidth.share(time.monotonic())
 
     # ------------------------------------------------------------------ steps
-
-    def _defer(self, callback: Callable[[], None]) -> None:
-        self._loop.call_soon(callback)
 
     async def _announce(self, request: rtc.AddTrackRequest) -> models.TrackInfo:
         future: asyncio.Future[models.TrackInfo] = self._loop.create_future()
@@ -204,7 +211,7 @@ class Publishing:
         if not types:
             raise PublishTrackError(f"the server does not take {sender.codec}")
         await self._connection.wait_publisher()
-        sender.start(section.mid, types[0], answered.extensions, publisher.peer.media.next_transport_sequence)
+        sender.start(section.mid, types[0], answered.extensions)
 
     def _stop(self, publication: Publication) -> None:
         publication.stop()

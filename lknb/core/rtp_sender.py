@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from lknb.core.clock import CaptureClock
+from lknb.core.outbox import Outbox
 from lknb.core.stream_sender import StreamSender
 from lknb.wire import extension, rtcp
 from lknb.wire.frame import EncodedFrame
@@ -31,15 +32,14 @@ class RtpSender:
         rids: Sequence[str],
         capture_clock: CaptureClock,
         *,
-        send: Callable[[bytes], None],
-        defer: Callable[[Callable[[], None]], None],
+        outbox: Outbox,
         request_keyframe: Callable[[str], None],
     ) -> None:
         """`rids` are the simulcast layers, lowest first; empty for a single stream."""
         self.codec = codec
         self.rids = tuple(rids)
         self.streams = {
-            rid: StreamSender(codec, rid, capture_clock, send, defer, request_keyframe) for rid in self.rids or ("",)
+            rid: StreamSender(codec, rid, capture_clock, outbox, request_keyframe) for rid in self.rids or ("",)
         }
         self._by_ssrc = {stream.ssrc: stream for stream in self.streams.values()}
         self._muted = False
@@ -47,7 +47,6 @@ class RtpSender:
         self._mid = ""
         self._ids: dict[str, int] = {}
         self._constant: dict[str, list[tuple[int, bytes]]] = {}
-        self._next_transport_sequence: Callable[[], int] = _no_sequence
 
     @property
     def kind(self) -> str:
@@ -91,19 +90,18 @@ class RtpSender:
                 stream.enabled = True
                 stream.ask_keyframe(now)
 
-    def start(
-        self, mid: str, payload_type: int, extensions: dict[str, int], next_transport_sequence: Callable[[], int]
-    ) -> None:
-        """Send under what was negotiated. `extensions` maps URI to id, `next_transport_sequence` counts for the bundle."""
+    def start(self, mid: str, payload_type: int, extensions: dict[str, int]) -> None:
+        """Send under what was negotiated. `extensions` maps URI to id."""
         self._payload_type = payload_type
         self._mid = mid
         self._ids = extensions
-        self._next_transport_sequence = next_transport_sequence
         for rid in self.streams:
             texts = [(extension.MID, mid), (extension.RID, rid)]
-            self._constant[rid] = [
-                (extensions[uri], extension.pack_text(text)) for uri, text in texts if text and uri in extensions
-            ]
+            items = [(extensions[uri], extension.pack_text(text)) for uri, text in texts if text and uri in extensions]
+            if extension.TRANSPORT_CC in extensions:
+                # first, where the outbox finds it when the packet leaves
+                items.insert(0, (extensions[extension.TRANSPORT_CC], extension.pack_transport_sequence(0)))
+            self._constant[rid] = items
 
     def stop(self) -> None:
         """Send nothing any more."""
@@ -117,6 +115,13 @@ class RtpSender:
         if stream is None or self._payload_type is None or self._muted or not stream.enabled:
             return
         stream.send_frame(frame, self._payload_type, self._extensions_of, wall_us, now)
+
+    def padding(self) -> bytes | None:
+        """A packet of nothing, of the lowest layer; None for what does not send pictures now."""
+        if self.codec == "opus" or self._payload_type is None or self._muted:
+            return None
+        rid, stream = next(iter(self.streams.items()))
+        return stream.padding(self._payload_type, pack_extensions(self._constant[rid]))
 
     def on_rtcp(self, packet: rtcp.RtcpPacket, wall_us: int, now: float) -> None:
         """Feedback that may be about our streams; of others it is ignored."""
@@ -158,11 +163,4 @@ class RtpSender:
         if level_id is not None and self.codec == "opus":
             level = frame.audio_level
             items.append((level_id, extension.pack_audio_level(level, level < _VOICE_LEVEL)))
-        transport_cc_id = self._ids.get(extension.TRANSPORT_CC)
-        if transport_cc_id is not None:
-            items.append((transport_cc_id, extension.pack_transport_sequence(self._next_transport_sequence())))
         return pack_extensions(items)
-
-
-def _no_sequence() -> int:
-    return 0

@@ -1,17 +1,17 @@
-"""One SSRC that we send: frames -> packets in bursts, what is sent again, and sender reports.
+"""One SSRC that we send: frames -> packets, what is sent again, and sender reports.
 
-Nothing here touches a socket: packets leave through the callables given.
+Nothing here touches a socket: packets leave through the outbox of the transport, which paces them.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from lknb import limits
 from lknb.core.clock import CLOCK_HZ, CaptureClock, SourceClock, ntp_time
+from lknb.core.outbox import Outbox
 from lknb.errors import WireError
 from lknb.logic.frame_rate import FrameRate
 from lknb.logic.history import PacketHistory
@@ -23,9 +23,6 @@ from lknb.wire.h264 import packetize_h264
 from lknb.wire.rtp import build_rtp
 from lknb.wire.vp8 import PICTURE_ID_MODULO, packetize_vp8
 
-BURST_PACKETS = 40
-"""What leaves in one turn of the loop; the rest of a key frame follows in the next."""
-
 _QUEUE_PACKETS = 2_000
 _HISTORY_PACKETS = {"video": 500, "audio": 200}
 _RESENDS_MAX = 6
@@ -33,17 +30,20 @@ _KEYFRAME_INTERVAL_S = 0.3
 _REPORT_INTERVAL_S = 2.0
 _FIRST_REPORT_S = 0.2
 
+_PADDING_BIT = 0x20
+_PADDING = bytes(254) + b"\xff"
+"""As much as a packet can carry: its length is one byte."""
+
 
 class StreamSender:
-    """One SSRC. `send(packet)` is the transport; `defer(callback)` runs a callback in a later turn of the loop."""
+    """One SSRC."""
 
     def __init__(
         self,
         codec: str,
         rid: str,
         capture_clock: CaptureClock,
-        send: Callable[[bytes], None],
-        defer: Callable[[Callable[[], None]], None],
+        outbox: Outbox,
         request_keyframe: Callable[[str], None],
     ) -> None:
         self.codec = codec
@@ -60,8 +60,7 @@ class StreamSender:
         self._rate = FrameRate()
         self._clock_hz = CLOCK_HZ[codec]
         self._clock = SourceClock(capture_clock)
-        self._send = send
-        self._defer = defer
+        self._outbox = outbox
         self._request_keyframe = request_keyframe
         self._throttle = Throttle(_KEYFRAME_INTERVAL_S)
         self._history = PacketHistory(
@@ -71,8 +70,6 @@ class StreamSender:
         self._picture_id = secrets.randbelow(PICTURE_ID_MODULO)
         self._timestamp_offset = secrets.randbits(32)
         self._last: tuple[int, int] | None = None
-        self._queue: deque[tuple[int, bytes]] = deque()
-        self._draining = False
         self._broken = codec != "opus"
         self._report_due = 0.0
 
@@ -84,7 +81,7 @@ class StreamSender:
         wall_us: int,
         now: float,
     ) -> None:
-        """Packetise and send one frame, in bursts; what is not a frame of this codec is dropped.
+        """Packetise and send one frame; what is not a frame of this codec is dropped.
 
         A stream begins with a key frame, and again after frames were dropped: until it comes nothing would decode.
         """
@@ -92,7 +89,7 @@ class StreamSender:
             self.ask_keyframe(now)
             return
         payloads = self._packetize(frame)
-        self._broken = not payloads or len(self._queue) + len(payloads) > _QUEUE_PACKETS
+        self._broken = not payloads or self._outbox.waiting(self.ssrc) + len(payloads) > _QUEUE_PACKETS
         if self._broken:
             self.ask_keyframe(now)
             return
@@ -106,26 +103,51 @@ class StreamSender:
         if frame.width:
             self._width, self._height = frame.width, frame.height
         last = len(payloads) - 1
-        for index, payload in enumerate(payloads):
-            packet = build_rtp(
+        packets = [
+            build_rtp(
                 payload_type=payload_type,
                 marker=index == last and self.codec != "opus",
-                sequence_number=self._sequence,
+                sequence_number=(self._sequence + index) & 0xFFFF,
                 timestamp=timestamp,
                 ssrc=self.ssrc,
                 payload=payload,
                 extensions=extensions(frame),
             )
-            self._queue.append((self._sequence, packet))
+            for index, payload in enumerate(payloads)
+        ]
+        for packet in packets:
+            self._history.put(self._sequence, packet)
             self._sequence = (self._sequence + 1) & 0xFFFF
-            self.octets += len(payload)
-            self.header_octets += len(packet) - len(payload)
-        if not self._draining:
-            self._drain()
+        self.packets += len(packets)
+        payload_bytes = sum(map(len, payloads))
+        self.octets += payload_bytes
+        self.header_octets += sum(map(len, packets)) - payload_bytes
+        if self.codec == "opus":
+            self._outbox.send_now(packets[0])
+        else:
+            self._outbox.put(self.ssrc, packets)
+
+    def padding(self, payload_type: int, extensions: bytes) -> bytes:
+        """A packet without payload (RFC 3550 section 5.1), as libwebrtc probes with: it takes a number of its own, and
+        the timestamp of the last frame."""
+        packet = build_rtp(
+            payload_type=payload_type,
+            marker=False,
+            sequence_number=self._sequence,
+            timestamp=self._last[0] if self._last is not None else self._timestamp_offset,
+            ssrc=self.ssrc,
+            payload=_PADDING,
+            extensions=extensions,
+        )
+        packet = bytes((packet[0] | _PADDING_BIT,)) + packet[1:]
+        self._history.put(self._sequence, packet)
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        return packet
 
     def clear(self) -> None:
         """Drop what waits to be sent; the next frame sent will be a key frame."""
-        self._queue.clear()
+        self.packets -= self._outbox.drop(self.ssrc)
+        self._history.clear()
         self._broken = self.codec != "opus"
 
     def ask_keyframe(self, now: float) -> None:
@@ -141,7 +163,7 @@ class StreamSender:
             if packet is not None:
                 self.retransmitted += 1
                 self.retransmitted_octets += len(packet)
-                self._send(packet)
+                self._outbox.put_again(packet)
 
     def note_report(self, block: rtcp.ReportBlock, wall_us: int) -> None:
         """What a receiver reports of this stream."""
@@ -206,14 +228,3 @@ class StreamSender:
             return packetize_h264(frame.data) if self.codec == "h264" else (frame.data,)
         except WireError:
             return ()
-
-    def _drain(self) -> None:
-        self._draining = False
-        for _ in range(min(BURST_PACKETS, len(self._queue))):
-            sequence_number, packet = self._queue.popleft()
-            self._history.put(sequence_number, packet)
-            self.packets += 1
-            self._send(packet)
-        if self._queue:
-            self._draining = True
-            self._defer(self._drain)

@@ -11,6 +11,9 @@
     reorder.py        packets -> Opus packets in order at once, losses marked
     audio_packet.py   the duration of an Opus packet, and the mark of a lost one
     speaker.py        audio levels -> who speaks
+    bandwidth.py      what the path to a receiver takes; bandwidth_*.py its parts, bandwidth_share.py who gets it
+    pacer.py          packets leave evenly
+    rate_meter.py     bit/s of the last second
     throttle.py       not more often than once in a while
     budget.py         so much per second, with a burst
     negotiation.py    offers and answers of one bundled peer connection

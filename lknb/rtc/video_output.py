@@ -44,7 +44,7 @@ class VideoOutput:
         elif header.get("action") == "layers":
             self._encoder.set_active(header.get("rids", self._encoder.rids))
         elif header.get("action") == "bitrate":
-            self._encoder.set_bitrate(int(header["bitrate_bps"]))
+            self._encoder.set_bitrates(header["bitrates_bps"])
 
     def send(self, picture: av.VideoFrame, timestamp_us: int) -> bool:
         """Encode a picture and send what comes of it. False when not all of it was sent: it should come again."""

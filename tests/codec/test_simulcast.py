@@ -103,29 +103,16 @@ def test_layers_nobody_watches_are_not_encoded_and_come_back_with_a_key_frame() 
     assert first == {"q": True, "h": True, "f": True}
 
 
-def test_a_low_bitrate_drops_the_upper_layers_and_more_brings_them_back() -> None:
+def test_each_layer_follows_its_bitrate_and_none_goes_beyond_its_own() -> None:
     target = three_layers()
-    encode(target, 1)
-    target.set_bitrate(700_000)
-    assert set(by_rid(encode(target, 3, start=1))) == {"q", "h"}
-    target.set_bitrate(170_000)
-    assert set(by_rid(encode(target, 3, start=4))) == {"q"}
-    # enough to keep the layer, not enough to begin with it again
-    target.set_bitrate(160_000 + 450_000 // 2)
-    assert set(by_rid(encode(target, 3, start=7))) == {"q"}
-    target.set_bitrate(5_000_000)
-    found = by_rid(encode(target, 3, start=10))
-    assert set(found) == {"q", "h", "f"}
-    assert found["f"][0].keyframe
-    assert found["h"][0].keyframe
-    target.set_bitrate(160_000 + 450_000 // 2)
-    assert set(by_rid(encode(target, 3, start=13))) == {"q", "h"}
-
-
-def test_the_lowest_layer_is_always_sent() -> None:
-    target = three_layers()
-    target.set_bitrate(1)
-    assert set(by_rid(encode(target, 2))) == {"q"}
+    encode(target, 2)
+    target.set_bitrates({"q": 80_000, "f": 9_000_000, "x": 5})
+    encode(target, 3, start=2)
+    bitrates = {state.layer.rid: state.encoder.bitrate_bps for state in target._layers}
+    assert bitrates == {"q": 80_000, "h": 450_000, "f": 800_000}
+    target.set_bitrates({"q": 0})
+    encode(target, 3, start=5)
+    assert target._layers[0].encoder.bitrate_bps == 30_000
 
 
 def test_layers_follow_the_size_of_the_pictures() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from av.video.frame import PictureType
 
+from lknb.codec.clock import video_timestamp
 from lknb.codec.video_encoder import VideoEncoder
 from lknb.errors import FrameError, MediaError
 from lknb.wire.frame import EncodedFrame
@@ -161,22 +162,40 @@ def test_h264_begins_anew_to_go_beyond_its_first_bitrate() -> None:
     assert target.bitrate_bps == 300_000
 
 
-def test_vp8_changes_its_bitrate_only_for_more_than_a_quarter_and_at_most_every_5_seconds() -> None:
+def test_vp8_follows_its_bitrate_down_and_up_without_a_key_frame() -> None:
+    target = encoder("vp8", bitrate_bps=200_000)
+    encode(target, 60)
+    for start, bitrate_bps in ((60, 80_000), (180, 300_000)):
+        target.set_bitrate(bitrate_bps)
+        frames = encode(target, 120, start=start)
+        assert target.bitrate_bps == bitrate_bps
+        assert not any(frame.keyframe for frame in frames)
+        # timestamps on the wire are those of the pictures, whatever the encoder was told
+        assert [frame.timestamp for frame in frames] == [video_timestamp(frame.timestamp_us) for frame in frames]
+        late = [frame for frame in frames if frame.timestamp_us >= (start + 60) * PERIOD_US]
+        assert sum(len(frame.data) for frame in late) * 8 / (60 * PERIOD_US / 1e6) == pytest.approx(
+            bitrate_bps, rel=0.25
+        )
+
+
+def test_vp8_begins_anew_at_a_key_frame_or_for_a_bitrate_far_away() -> None:
     target = encoder("vp8", 160, 90, bitrate_bps=100_000)
 
-    def encode_at(seconds: float, bitrate_bps: int) -> bool:
+    def encode_at(index: int, bitrate_bps: int, *, keyframe: bool = False) -> bool:
         target.set_bitrate(bitrate_bps)
-        frame = target.encode(pictures(1, 160, 90)[0], int(seconds * 1e6))
+        frame = target.encode(pictures(1, 160, 90)[0], index * PERIOD_US, keyframe)
         return frame is not None and frame.keyframe
 
     assert encode_at(0, 100_000)
-    assert not encode_at(4.9, 50_000)
-    assert target.bitrate_bps == 100_000
-    assert encode_at(5.0, 50_000)
-    assert target.bitrate_bps == 50_000
-    assert not encode_at(20, 60_000)
-    assert target.bitrate_bps == 50_000
-    assert encode_at(21, 63_000)
+    context = target._context
+    assert not encode_at(1, 30_000)
+    assert not encode_at(2, 300_000)
+    assert encode_at(3, 90_000, keyframe=True)
+    assert target._context is context
+    assert encode_at(4, 30_000, keyframe=True)
+    assert target._context is not context
+    assert encode_at(5, 130_000)
+    assert target.bitrate_bps == 130_000
 
 
 def test_pictures_of_other_formats_are_converted() -> None:

@@ -16,6 +16,7 @@ class FakeSource:
     """A source whose frames the test makes, in a thread when it says so."""
 
     codec = "vp8"
+    adapts = True
     width, height, layers, stereo = 640, 360, (), False
 
     def __init__(self, kind: Any = "video", rids: tuple[str, ...] = (), *, spares: bool = True) -> None:
@@ -177,3 +178,28 @@ def test_a_source_that_outlives_the_loop_harms_nobody():
     asyncio.run(run())
     source.make_in_thread(frame(key=True))
     source.on_ended(None)
+
+
+async def test_of_several_ways_the_narrowest_counts():
+    source = FakeSource(rids=("q", "h"))
+    feed = opened(source)
+    one, other = (lambda frame: None), (lambda frame: None)
+    feed.aim(one, {"q": 100, "h": 400})
+    assert source.controls == []  # it does not run yet
+    feed.attach(one)
+    feed.attach(other)
+    assert source.controls == [("bitrate", {"q": 100, "h": 400})]
+    feed.aim(other, {"q": 50})
+    feed.aim(other, {"q": 50, "h": 500})
+    assert source.controls[1:] == [("bitrate", {"q": 50})]
+    feed.detach(other)
+    assert source.controls[2:] == [("bitrate", {"q": 100})]
+
+
+async def test_a_source_that_does_not_adapt_is_told_nothing():
+    source = FakeSource()
+    source.adapts = False
+    feed = opened(source)
+    feed.attach(sink := lambda frame: None)
+    feed.aim(sink, {"": 100})
+    assert source.controls == []

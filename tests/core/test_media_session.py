@@ -4,6 +4,7 @@ from itertools import pairwise
 
 from lknb.core.clock import CaptureClock
 from lknb.core.media_session import MediaSession
+from lknb.core.outbox import Outbox
 from lknb.core.rtp_sender import RtpSender
 from lknb.wire import extension, rtcp
 from lknb.wire.frame import EncodedFrame
@@ -36,7 +37,8 @@ class Wire:
     def __init__(self) -> None:
         self.rtp: list[bytes] = []
         self.rtcp: list[rtcp.RtcpPacket] = []
-        self.media = MediaSession("cname", self.rtp.append, lambda data: self.rtcp.extend(rtcp.parse_rtcp(data)))
+        self.outbox = Outbox(self.rtp.append, lambda delay_s, callback: None, start_bps=1e12)
+        self.media = MediaSession("cname", self.outbox, lambda data: self.rtcp.extend(rtcp.parse_rtcp(data)))
         self.media.learn_extensions({extension.MID: MID, extension.TRANSPORT_CC: TWCC})
 
     def of(self, kind: type) -> list:
@@ -171,10 +173,8 @@ def test_sender_reports_reach_the_receiver_of_their_ssrc_and_a_bye_ends_nothing(
 def test_a_sender_gets_its_feedback_sends_its_reports_and_says_goodbye():
     wire = Wire()
     asked: list[str] = []
-    sender = RtpSender(
-        "vp8", (), CaptureClock(), send=wire.media.send_rtp, defer=lambda callback: None, request_keyframe=asked.append
-    )
-    sender.start("3", 96, {extension.TRANSPORT_CC: TWCC}, wire.media.next_transport_sequence)
+    sender = RtpSender("vp8", (), CaptureClock(), outbox=wire.outbox, request_keyframe=asked.append)
+    sender.start("3", 96, {extension.TRANSPORT_CC: TWCC})
     wire.media.add_sender(sender)
     wire.media.add_sender(sender)
     assert not wire.media.idle

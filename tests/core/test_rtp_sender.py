@@ -1,10 +1,8 @@
-import itertools
-
 import pytest
 
 from lknb.core.clock import CaptureClock, ntp_time
+from lknb.core.outbox import BURST_PACKETS, Outbox
 from lknb.core.rtp_sender import RtpSender
-from lknb.core.stream_sender import BURST_PACKETS
 from lknb.wire import extension, rtcp
 from lknb.wire.frame import EncodedFrame
 from lknb.wire.h264 import depacketize_h264
@@ -22,20 +20,25 @@ class Wire:
         self.packets: list[RtpView] = []
         self.keyframes: list[str] = []
         self.deferred: list = []
-        self.sequence = itertools.count(1)
+        outbox = Outbox(
+            lambda packet: self.packets.append(parse_rtp(packet)),
+            lambda delay_s, callback: self.deferred.append(callback),
+            start_bps=1e12,
+            clock=lambda: 0.0,
+        )
+        outbox.number_by(IDS[extension.TRANSPORT_CC])
         self.sender = RtpSender(
             codec,
             rids,
             CaptureClock(),
-            send=lambda packet: self.packets.append(parse_rtp(packet)),
-            defer=self.deferred.append,
+            outbox=outbox,
             request_keyframe=self.keyframes.append,
         )
         if start:
             self.start()
 
     def start(self) -> None:
-        self.sender.start("7", 96, IDS, lambda: next(self.sequence))
+        self.sender.start("7", 96, IDS)
 
     def send(self, frame: EncodedFrame, now: float = 0.0) -> list[RtpView]:
         self.packets.clear()
@@ -60,6 +63,13 @@ def vp8(size: int = 50, *, key: bool = False, timestamp: int = 0, rid: str = "",
 
 def opus(timestamp: int = 0, level: int = 30) -> EncodedFrame:
     return EncodedFrame("opus", b"opus packet", timestamp, keyframe=True, audio_level=level)
+
+
+def unnumbered(packet: RtpView) -> bytes:
+    """The packet without its transport-wide number."""
+    number = packet.extension(IDS[extension.TRANSPORT_CC])
+    assert number is not None
+    return packet.data.replace(bytes((IDS[extension.TRANSPORT_CC] << 4 | 1,)) + number, b"", 1)
 
 
 def test_nothing_is_sent_before_start_and_after_stop():
@@ -187,7 +197,11 @@ def test_nacks_are_answered_from_the_history_and_only_while_sending():
     lost = tuple(packet.sequence_number for packet in sent[1:3])
     wire.packets.clear()
     wire.sender.on_rtcp(rtcp.Nack(1, sent[0].ssrc, (*lost, 12)), WALL_US, 1.0)
-    assert [packet.data for packet in wire.packets] == [packet.data for packet in sent[1:3]]
+    assert [unnumbered(packet) for packet in wire.packets] == [unnumbered(packet) for packet in sent[1:3]]
+    # on the transport they are new packets
+    assert [packet.extension(5) for packet in [*sent, *wire.packets]] == [
+        bytes([0, n + 1]) for n in range(len(sent) + 2)
+    ]
     wire.packets.clear()
     wire.sender.on_rtcp(rtcp.Nack(1, sent[0].ssrc ^ 1, lost), WALL_US, 2.0)
     wire.sender.set_muted(True, 2.0)

@@ -31,6 +31,10 @@ class EncodedSource(Protocol):
     """Of video, smallest first; empty for audio."""
     stereo: bool
 
+    @property
+    def adapts(self) -> bool:
+        """Whether it knows the action `bitrate`."""
+
     on_ended: Callable[[str | None], None] | None
     """Called once from a worker thread when the source ends by itself; with the reason when it failed."""
 
@@ -51,8 +55,8 @@ class EncodedSource(Protocol):
         """Change the running source. Raises `MediaError` for an action it does not know, or cannot do.
 
         All know `mute` (muted: bool): a muted source makes no frames, its clock runs on. Video sources that encode
-        know `bitrate` (bitrate_bps: int, of all layers together) and `layers` (rids: list[str], the layers somebody
-        watches).
+        know `bitrate` (bitrates_bps: dict[str, int], the bitrate of a layer by rid, "" without simulcast; layers that
+        are not named stay as they are) and `layers` (rids: list[str], the layers that are sent or shown).
         """
 
 

@@ -77,7 +77,7 @@ class EncodedVideo(FilePlayback):
         self._encoder = LayerEncoder(codec, layers)
         self._decoder = player.video_decoder()
         super().__init__(player, "video", codec, on_stopped, width=width, height=height, layers=layers)
-        self._actions["bitrate"] = self._encoder.set_bitrate
+        self._actions["bitrate"] = self._encoder.set_bitrates
         self._actions["layers"] = self._encoder.set_active
         self._max_height = max_height
         self._scaler = VideoReformatter()

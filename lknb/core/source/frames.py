@@ -73,6 +73,10 @@ class FrameSource:
         self._muted = False
 
     @property
+    def adapts(self) -> bool:
+        return self.kind == "video"
+
+    @property
     def rids(self) -> tuple[str, ...]:
         return tuple(layer.rid for layer in self.layers if layer.rid)
 

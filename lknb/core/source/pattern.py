@@ -45,7 +45,7 @@ class TestPattern(ThreadedSource):
             raise MediaError(f"a test pattern of {width}x{height}: {error.message}") from error
         super().__init__("video", codec, width=width, height=height, layers=layers)
         self._fps = fps
-        self._actions["bitrate"] = self._encoder.set_bitrate
+        self._actions["bitrate"] = self._encoder.set_bitrates
         self._actions["layers"] = self._encoder.set_active
 
     def request_keyframe(self, rid: str = "") -> None:

@@ -47,6 +47,10 @@ class ThreadedSource:
         self._actions: dict[str, Action] = {"mute": self._mute}
 
     @property
+    def adapts(self) -> bool:
+        return "bitrate" in self._actions
+
+    @property
     def rids(self) -> tuple[str, ...]:
         return tuple(layer.rid for layer in self.layers if layer.rid)
 

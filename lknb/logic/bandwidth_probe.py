@@ -1,0 +1,150 @@
+"""Probing: a short burst at a higher rate, to learn within a round trip that the path takes more.
+
+The draft leaves the start open and grows by 8 % a second, which takes half a minute from one layer to three; what is
+done here is libwebrtc's way (probe_controller.cc, probe_bitrate_estimator.cc). A burst of 15 ms at twice the rate
+delays a full path by another 15 ms and no more.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from lknb.logic.bandwidth_sent import Arrival
+
+PROBE_S = 0.015
+PROBE_PACKETS = 8
+"""A cluster is at least this long, in time and in packets."""
+
+_FIRST_FACTOR = 3.0
+_FACTOR = 2.0
+_BEYOND_WANTED = 1.25
+_GO_ON_SHARE = 0.7
+"""Of its rate that a cluster must have shown for the next one to follow at once."""
+
+_INTERVAL_S = 4.0
+_INTERVAL_MAX_S = 8.0
+_CALM_S = 1.0
+"""After a decrease: the queue is to be empty again."""
+_LOST_S = 1.0
+
+_ARRIVED_SHARE = 0.8
+_FASTEST_SHARE = 0.5
+_SLOWER = 1.1
+_USED_SHARE = 0.95
+
+
+class ProbePlan:
+    """When to probe, how fast, and what came of it. One cluster at a time."""
+
+    __slots__ = ("_cluster", "_due_at", "_first", "_interval_s", "_number")
+
+    def __init__(self) -> None:
+        self._cluster: _Cluster | None = None
+        self._number = 0
+        self._interval_s = _INTERVAL_S
+        self._due_at = -inf
+        self._first = True
+
+    def begin(self, estimate_bps: float, wanted_bps: float, now: float) -> float | None:
+        """The bitrate to send a cluster at now; None for no probe, which is the answer mostly."""
+        cluster = self._cluster
+        if cluster is not None:
+            if now - cluster.began_at < _LOST_S:
+                return None
+            self._conclude(False, now)
+        if estimate_bps >= wanted_bps or now < self._due_at:
+            return None
+        rate_bps = min((_FIRST_FACTOR if self._first else _FACTOR) * estimate_bps, _BEYOND_WANTED * wanted_bps)
+        self._first = False
+        self._number += 1
+        self._cluster = _Cluster(self._number, rate_bps, now)
+        return rate_bps
+
+    def tag(self, size_bytes: int, now: float) -> int:
+        """A packet leaves: the number of the cluster it belongs to, 0 for none."""
+        cluster = self._cluster
+        return cluster.take(size_bytes, now) if cluster is not None else 0
+
+    @property
+    def rate_bps(self) -> float:
+        """Of the cluster that is being sent; 0 when there is none."""
+        cluster = self._cluster
+        return cluster.rate_bps if cluster is not None and not cluster.complete else 0.0
+
+    def arrived(self, arrival: Arrival) -> None:
+        """A packet of a cluster has arrived."""
+        if self._cluster is not None and self._cluster.number == arrival.probe:
+            self._cluster.arrivals.append(arrival)
+
+    def result(self, estimate_bps: float, now: float) -> float | None:
+        """The bitrate that the cluster has shown, once it has, if that is more than the estimate."""
+        cluster = self._cluster
+        measured_bps = cluster.measure() if cluster is not None else None
+        if cluster is None or measured_bps is None:
+            return None
+        raised = measured_bps > estimate_bps
+        self._conclude(raised, now)
+        if not raised:
+            return None
+        if measured_bps > _GO_ON_SHARE * cluster.rate_bps:
+            self._due_at = now
+        return measured_bps
+
+    def calm(self, now: float) -> None:
+        """The estimate went down: no probing into a queue."""
+        self._due_at = max(self._due_at, now + _CALM_S)
+        self._cluster = None
+
+    def give_up(self, now: float) -> None:
+        """The cluster cannot be sent."""
+        if self._cluster is not None:
+            self._conclude(False, now)
+
+    def hurry(self, now: float) -> None:
+        """Something has changed that makes a probe worth while at once."""
+        self._due_at = min(self._due_at, now)
+        self._interval_s = _INTERVAL_S
+
+    def _conclude(self, raised: bool, now: float) -> None:
+        self._cluster = None
+        self._interval_s = _INTERVAL_S if raised else min(2 * self._interval_s, _INTERVAL_MAX_S)
+        self._due_at = now + self._interval_s
+
+
+class _Cluster:
+    """One burst."""
+
+    __slots__ = ("arrivals", "began_at", "bytes", "complete", "number", "packets", "rate_bps")
+
+    def __init__(self, number: int, rate_bps: float, now: float) -> None:
+        self.number = number
+        self.rate_bps = rate_bps
+        self.began_at = now
+        self.bytes = self.packets = 0
+        self.complete = False
+        self.arrivals: list[Arrival] = []
+
+    def take(self, size_bytes: int, now: float) -> int:
+        if self.complete:
+            return 0
+        self.packets += 1
+        self.bytes += size_bytes
+        enough = self.packets >= PROBE_PACKETS and self.bytes * 8 >= self.rate_bps * PROBE_S
+        self.complete = enough or now - self.began_at > _LOST_S
+        return self.number
+
+    def measure(self) -> float | None:
+        arrivals = self.arrivals
+        if not self.complete or len(arrivals) < _ARRIVED_SHARE * self.packets or len(arrivals) < 2:
+            return None
+        first, last = min(arrivals), max(arrivals)
+        total = sum(arrival.size_bytes for arrival in arrivals)
+        sent_s = last.sent_s - first.sent_s
+        arrived = sorted(arrivals, key=lambda arrival: arrival.arrival_s)
+        arrived_s = arrived[-1].arrival_s - arrived[0].arrival_s
+        if arrived_s <= _FASTEST_SHARE * sent_s or sent_s <= 0:
+            # a queue somewhere let all of it go at once: nothing was measured
+            return 0.0
+        if arrived_s <= _SLOWER * sent_s:
+            return min((total - last.size_bytes) * 8 / sent_s, self.rate_bps)
+        return min(_USED_SHARE * (total - arrived[0].size_bytes) * 8 / arrived_s, self.rate_bps)

@@ -1,0 +1,74 @@
+"""Packets leave evenly: a key frame of sixty packets at once would overflow the first queue on its way.
+
+A leaky bucket, as libwebrtc paces (pacing_controller.cc). Streams take turns, so that the key frame of a large layer
+does not hold up a small one; packets sent again go first. Sound does not come here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from math import inf
+
+BURST_S = 0.01
+"""What may leave at once, in time at the pace: usual pictures go in one piece, and timers need not be exact."""
+QUEUE_S = 1.0
+"""Nothing waits longer: a longer queue is sent faster."""
+
+_URGENT = 0
+
+
+class Pacer:
+    """`rate_bps` is the pace, infinite at first. Streams are numbers from 1 on (their SSRCs)."""
+
+    __slots__ = ("_free_at", "_streams", "_waiting_bytes", "rate_bps")
+
+    def __init__(self) -> None:
+        self.rate_bps = inf
+        self._streams: dict[int, deque[bytes]] = {}
+        self._waiting_bytes = 0
+        self._free_at = -inf
+
+    def put(self, stream: int, packet: bytes) -> None:
+        """A packet is to leave when its turn comes."""
+        self._streams.setdefault(stream, deque()).append(packet)
+        self._waiting_bytes += len(packet)
+
+    def put_urgent(self, packet: bytes) -> None:
+        """A packet is to leave before all others."""
+        self.put(_URGENT, packet)
+
+    def waiting(self, stream: int) -> int:
+        """Packets of a stream that wait."""
+        return len(self._streams.get(stream, ()))
+
+    def drop(self, stream: int) -> int:
+        """Forget what waits of a stream; how many packets that were."""
+        packets = self._streams.pop(stream, ())
+        self._waiting_bytes -= sum(map(len, packets))
+        return len(packets)
+
+    def take(self, now: float) -> bytes | None:
+        """The packet that may leave now; None if none may, or none waits."""
+        if not self._streams or now < self._free_at - BURST_S:
+            return None
+        stream = _URGENT if _URGENT in self._streams else next(iter(self._streams))
+        packets = self._streams.pop(stream)
+        packet = packets.popleft()
+        if packets:
+            self._streams[stream] = packets
+        self.spend(len(packet), now)
+        self._waiting_bytes -= len(packet)
+        return packet
+
+    def spend(self, size_bytes: int, now: float) -> None:
+        """So much leaves now, from the queue or past it."""
+        pace_bps = max(self.rate_bps, self._waiting_bytes * 8 / QUEUE_S)
+        self._free_at = max(self._free_at, now) + size_bytes * 8 / pace_bps
+
+    def deadline(self) -> float | None:
+        """When to call `take`; None while nothing waits."""
+        return self.free_at() if self._streams else None
+
+    def free_at(self) -> float:
+        """When the next packet may leave, if there is one."""
+        return self._free_at - BURST_S
