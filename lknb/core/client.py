@@ -237,7 +237,7 @@ class CoreClient:
 def _listener_key(header: Header) -> Hashable:
     if header.get("event") == "frame":
         return ("track", header.get("room"), header.get("track_sid"))
-    if header.get("event") == "view":
+    if header.get("event") in ("view", "lane_down"):
         return ("view", header.get("room"), header.get("view"))
     if "source" in header:
         return ("source", header["source"])

@@ -1,21 +1,31 @@
-"""Lanes: websockets the core serves on the loopback interface, so that a page gets video past the kernel.
+"""Lanes: how pages get media past the kernel, and the core hears of what they see.
 
-The kernel runs the user's cells: while one computes, nothing that passes through the kernel moves. The core has nothing
-else to do. The page opens the websocket in a Worker, where no table being rendered delays it either.
+The kernel runs the user's cells: while one computes, nothing that passes through the kernel's loop moves. The core has
+nothing else to do. A page opens a websocket to the port the core serves on the loopback interface, either itself or through
+the proxy of the notebook's server, in a Worker, where no table being rendered delays it. Where neither can be had the same
+messages travel through the comm of the widget, which works everywhere (`lane_comm`).
 
-One binary websocket frame holds one message (`lknb.core.message`).
+One binary websocket frame, or one buffer of a comm message, holds one message (`lknb.core.message`). On every lane:
+
+    core -> page   {"type": "open"}                              first of all: somebody is there, not just a proxy
+                   {"type": "ping"}                              on the comm, to a page that was silent for long
+    page -> core   {"type": "hello", lane, ...}                  first of all: which way it took, "direct", "proxy" or "comm"
+                   {"type": "pong"}
+
+On a lane of kind "video":
 
     core -> page   {"type": "config", codec, width, height}      before the first frame, and when one of them changes
                    {"type": "chunk", sequence, timestamp_us, keyframe} [data]
                    {"type": "muted", muted}
                    {"type": "ended"}                             the page sends its last picture and closes
-    page -> core   {"type": "hello", codecs}
+    page -> core   {"type": "hello", lane, codecs}
                    {"type": "ack", sequence}                     cumulative
                    {"type": "keyframe"}                          the decoder cannot go on
                    {"type": "visible", width, height, dpr, visible}
                    {"type": "picture", width, height, unseen} [png]    for the saved notebook
 
-The ticket travels in the list of subprotocols: it is in no URL, hence in no log and in no error text of the browser.
+The ticket travels in the list of subprotocols: it is in no URL, hence in no log and in no error text of the browser. The
+proxy of the notebook's server hands list and `Origin` on as they are; what else it says about its client is not looked at.
 """
 
 from __future__ import annotations
@@ -23,16 +33,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import WSCloseCode, web
+from aiohttp import web
 
-from lknb.core.lane_message import MESSAGE_BYTES, Picture, Visible
-from lknb.core.lane_session import LaneSession
-from lknb.core.lane_ticket import Grant, TicketBook
-from lknb.errors import CoreError, TrackError
+from lknb.core.lane_comm import CommPort
+from lknb.core.lane_end import MESSAGE_BYTES, LaneEnd
+from lknb.core.lane_message import Visible
+from lknb.core.lane_port import GOING_AWAY, LANE_NAMES, NORMAL, NOT_ALLOWED, LaneKind
+from lknb.core.lane_ticket import COMM_ORIGIN, Grant, TicketBook
+from lknb.core.lane_video import VideoLanes
+from lknb.core.lane_websocket import WebSocketPort
+from lknb.errors import CoreError, LknbError, TrackError, WireError
 
 if TYPE_CHECKING:
     from lknb.core.track import EncodedTrack
@@ -42,59 +57,62 @@ logger = logging.getLogger(__name__)
 PROTOCOL = "lknb.lane.1"
 TICKET_PREFIX = "lknb.ticket."
 LANES = 64
-"""Open at once; more are refused."""
+"""Open at once, on all carriers; more are refused."""
 REFRESH_S = 0.1
 _HEARTBEAT_S = 20.0
 _CLOSE_S = 1.0
-# from what says least about a view to what says most; a view shown by two pages says what the luckier one has
-_STATES = ("connecting", "ended", "waiting", "muted", "playing")
 
 
 class LaneServer:
-    """Serves the video tracks of one core to the pages that hold a ticket.
+    """The lanes of one core, to pages that hold a ticket or come by the kernel.
 
-    `tracks(room handle, track sid)` gives the track as it is now, or None. `on_event(header, buffers)` gets what the
-    kernel is to know, as messages of the link:
+    `tracks(room handle, track sid)` gives the track as it is now, or None. `kinds` has what lanes of other kinds than
+    "video" are for. `on_event(header, buffers)` gets what the kernel is to know, as messages of the link:
 
-        {"event": "view", "room", "track_sid", "view", "type": "state", "state"}
-            connecting (no page has a lane), waiting, playing, muted, ended
-        {"event": "view", "room", "track_sid", "view", "type": "picture", "width", "height", "unseen"}
-            [png]
+        {"event": "view", "room", "track_sid", "view", "type": ...}
+            as `VideoLanes` tells it, and of every kind {"type": "lane", "lane"}: the best way any page has, "" for none
+        {"event": "lane_down", "room", "view", "lane"} [encoded messages]
+            for the page at the other end of this comm lane
+        {"event": "lane_down", "room", "view", "lane", "code", "reason"}
+            this comm lane is closed
 
-    `on_views(room handle, track sid)` is called when `views` gives something else. `clock` gives monotonic seconds.
-    All methods belong to the thread of one event loop.
+    `on_views(room handle, track sid)` is called when `views` of that track gives something else, `held_bytes()` says how
+    much the link to the kernel holds. `clock` gives monotonic seconds. All methods belong to the thread of one event loop.
     """
 
     def __init__(
         self,
         tracks: Callable[[int, str], EncodedTrack | None],
         *,
-        on_event: Callable[[dict[str, Any], list[bytes]], None] | None = None,
+        kinds: Mapping[str, LaneKind] | None = None,
+        on_event: Callable[[dict[str, Any], list[bytes]], None] = lambda header, buffers: None,
         on_views: Callable[[int, str], None] = lambda room, track_sid: None,
+        held_bytes: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._tracks = tracks
         self._on_event = on_event
-        self._on_views = on_views
+        self._held_bytes = held_bytes
         self._clock = clock
+        self._videos = VideoLanes(tracks, tell=self._tell, on_views=on_views, clock=clock)
+        self._kinds: dict[str, LaneKind] = {"video": self._videos, **(kinds or {})}
         self._tickets = TicketBook()
-        self._sessions: set[LaneSession] = set()
-        self._told: dict[tuple[int, str, str], str] = {}
+        self._ends: set[LaneEnd] = set()
+        self._comms: dict[str, tuple[LaneEnd, CommPort]] = {}
+        self._told: dict[tuple[int, str], str] = {}
         self._starting: asyncio.Task[int] | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self._runner: web.AppRunner | None = None
         self._closed = False
 
-    async def issue(self, room: int, track_sid: str, view: str, origin: str) -> tuple[int, str]:
+    # ------------------------------------------------------------------ what the kernel asks for
+
+    async def issue(self, room: int, kind: str, track_sid: str, view: str, origin: str) -> tuple[int, str]:
         """`(port, ticket)` for one page of the widget `view`, whose `location.origin` is `origin`.
 
         Starts to listen at the first call. Raises `TrackError` when the room has no such video track, `WireError` for
         arguments no page of ours would send, `CoreError` when no port can be had.
         """
-        grant = Grant(room, track_sid, view, origin)
-        track = self._tracks(room, track_sid)
-        if track is None or track.kind != "video":
-            raise TrackError("this video track is not there: it has ended, or is not subscribed")
+        grant = self._checked(room, kind, track_sid, view, origin)
         if self._starting is None:
             self._starting = asyncio.create_task(self._start())
         try:
@@ -106,14 +124,67 @@ class LaneServer:
             raise CoreError("the room core is closing")
         return port, self._tickets.issue(grant, self._clock())
 
+    def open_comm(self, room: int, kind: str, track_sid: str, view: str) -> str:
+        """Open a lane to one page of the widget `view` through its comm; what it is called from now on.
+
+        Raises as `issue`, and `CoreError` when there are too many.
+        """
+        grant = self._checked(room, kind, track_sid, view, COMM_ORIGIN)
+        if self._closed or len(self._ends) >= LANES:
+            raise CoreError(f"the room core has {LANES} lanes to pages open, and no more")
+        lane = secrets.token_hex(8)
+        about = {"event": "lane_down", "room": room, "view": view, "lane": lane}
+
+        def closed(code: int, reason: str) -> None:
+            del self._comms[lane]
+            self._end(end)
+            self._on_event({**about, "code": code, "reason": reason}, [])
+
+        port = CommPort(
+            lambda messages: self._on_event(about, messages),
+            closed,
+            share=lambda: len(self._comms),
+            held_bytes=self._held_bytes,
+            clock=self._clock,
+        )
+        end = self._begin(grant, port)
+        self._comms[lane] = end, port
+        return lane
+
+    def receive_comm(self, lane: str, messages: Sequence[bytes]) -> None:
+        """Encoded messages of the page at the end of a comm lane; of one that is closed they are dropped."""
+        for message in messages:
+            end, port = self._comms.get(lane, (None, None))
+            if end is None or port is None:
+                return
+            port.hear()
+            try:
+                end.receive(message)
+            except WireError as error:
+                logger.warning("a page's lane is closed: %s", error)
+                port.end(NOT_ALLOWED, "not a message of this lane")
+
+    def close_comm(self, lane: str) -> None:
+        """The page has left, or its widget is closed. Harmless for a lane that is not there."""
+        if lane in self._comms:
+            self._comms[lane][1].end(NORMAL, "the page has left")
+
+    # ------------------------------------------------------------------ for the core
+
     def refresh(self) -> None:
-        """Look at all tracks again, because one was muted or has ended. It is also done ten times a second."""
-        for session in list(self._sessions):
-            session.refresh(self._tracks(session.grant.room, session.grant.track_sid))
+        """Look at all rooms again, because a track was muted or has ended. It is also done ten times a second."""
+        for end in list(self._ends):
+            if end not in self._ends:
+                continue
+            try:
+                end.session.refresh()
+            except Exception:
+                # one track's fault must not stop every other lane
+                logger.exception("a lane could not follow its room")
 
     def views(self, room: int, track_sid: str) -> list[Visible]:
         """How large each page shows this track now; for adaptive stream."""
-        return [session.visible for session in self._of_track(room, track_sid)]
+        return self._videos.views(room, track_sid)
 
     async def close(self) -> None:
         """Close all lanes (1001) and the port. Tickets that are out open nothing any more."""
@@ -125,13 +196,13 @@ class LaneServer:
             self._refreshing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._refreshing
-        sessions = list(self._sessions)
-        if sessions:
-            closing = (session.close(WSCloseCode.GOING_AWAY, "the room core is closing") for session in sessions)
-            await asyncio.gather(*closing, return_exceptions=True)
+        closing = [end.port.close(GOING_AWAY, "the room core is closing") for end in self._ends]
+        await asyncio.gather(*closing, return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+    # ------------------------------------------------------------------ websockets
 
     async def _start(self) -> int:
         app = web.Application()
@@ -147,33 +218,18 @@ class LaneServer:
         grant = self._admit(request)
         if grant is None:
             return web.Response(status=403, text="A lane opens with a fresh ticket only.\n")
-        track = self._tracks(grant.room, grant.track_sid)
-        if track is None or len(self._sessions) >= LANES or self._closed:
+        if not self._can_open(grant):
             return web.Response(status=503, text="No lane can be opened now.\n")
         socket = web.WebSocketResponse(
             protocols=(PROTOCOL,), max_msg_size=MESSAGE_BYTES, heartbeat=_HEARTBEAT_S, compress=False, timeout=_CLOSE_S
         )
         await socket.prepare(request)
-        session = LaneSession(
-            grant,
-            socket,
-            request.transport,
-            clock=self._clock,
-            on_state=lambda: self._tell_state(grant),
-            on_picture=lambda picture: self._tell_picture(grant, picture),
-            on_visible=lambda: self._on_views(grant.room, grant.track_sid),
-        )
-        self._sessions.add(session)
-        self._on_views(grant.room, grant.track_sid)
-        if self._refreshing is None:
-            self._refreshing = asyncio.create_task(self._keep_refreshing())
-        self._tell_state(grant)
+        port = WebSocketPort(socket, request.transport)
+        end = self._begin(grant, port)
         try:
-            await session.run(track)
+            await port.run(end.receive)
         finally:
-            self._sessions.discard(session)
-            self._on_views(grant.room, grant.track_sid)
-            self._tell_state(grant)
+            self._end(end)
         return socket
 
     def _admit(self, request: web.Request) -> Grant | None:
@@ -186,36 +242,65 @@ class LaneServer:
         upgrade = request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket"
         return grant if upgrade and PROTOCOL in offered else None
 
+    def _can_open(self, grant: Grant) -> bool:
+        try:
+            self._kinds[grant.kind].check(grant)
+        except LknbError:
+            return False
+        return len(self._ends) < LANES and not self._closed
+
+    # ------------------------------------------------------------------ lanes on any carrier
+
+    def _checked(self, room: int, kind: str, track_sid: str, view: str, origin: str) -> Grant:
+        grant = Grant(room, kind, track_sid, view, origin)
+        if kind not in self._kinds:
+            raise TrackError(f"this room core has no lanes for {kind}")
+        self._kinds[kind].check(grant)
+        return grant
+
+    def _begin(self, grant: Grant, port: WebSocketPort | CommPort) -> LaneEnd:
+        port.send({"type": "open"})
+        session = self._kinds[grant.kind].open(grant, port)
+        end = LaneEnd(grant, port, session, clock=self._clock, on_hello=lambda header: self._greet(end, port, header))
+        self._ends.add(end)
+        if self._refreshing is None:
+            self._refreshing = asyncio.create_task(self._keep_refreshing())
+        return end
+
+    def _end(self, end: LaneEnd) -> None:
+        self._ends.discard(end)
+        end.session.closed()
+        self._tell_lane(end.grant)
+
+    def _greet(self, end: LaneEnd, port: WebSocketPort | CommPort, header: Mapping[str, Any]) -> None:
+        name = header.get("lane")
+        possible = LANE_NAMES[:2] if isinstance(port, WebSocketPort) else LANE_NAMES[2:]
+        if name not in possible:
+            raise WireError("a hello that names no way it can have come by")
+        port.name = name
+        end.greeted = True
+        self._tell_lane(end.grant)
+
     async def _keep_refreshing(self) -> None:
-        while self._sessions:
+        while self._ends:
             await asyncio.sleep(REFRESH_S)
-            try:
-                self.refresh()
-            except Exception:
-                # one track's fault must not stop every other lane
-                logger.exception("a lane could not follow its track")
+            self.refresh()
+            for _, port in list(self._comms.values()):
+                if not port.watch():
+                    port.end(GOING_AWAY, "the page does not answer")
         self._refreshing = None
 
-    def _of_track(self, room: int, track_sid: str) -> Iterable[LaneSession]:
-        return (it for it in self._sessions if (it.grant.room, it.grant.track_sid) == (room, track_sid))
-
-    def _tell_state(self, grant: Grant) -> None:
-        states = [it.state for it in self._of_track(grant.room, grant.track_sid) if it.grant.view == grant.view]
-        state = max(states, key=_STATES.index, default="connecting")
-        view = (grant.room, grant.track_sid, grant.view)
-        if self._told.get(view, "connecting") == state:
+    def _tell_lane(self, grant: Grant) -> None:
+        view = (grant.room, grant.view)
+        names = [it.port.name for it in self._ends if (it.grant.room, it.grant.view) == view and it.greeted]
+        best = min(names, key=LANE_NAMES.index, default="")
+        if best == self._told.get(view, ""):
             return
-        if state == "connecting":
+        self._told[view] = best
+        if not best:
             del self._told[view]
-        else:
-            self._told[view] = state
-        self._tell(grant, {"type": "state", "state": state})
+        self._tell(grant, {"type": "lane", "lane": best}, [])
 
-    def _tell_picture(self, grant: Grant, picture: Picture) -> None:
-        about = {"width": picture.width, "height": picture.height, "unseen": picture.unseen}
-        self._tell(grant, {"type": "picture", **about}, picture.png)
-
-    def _tell(self, grant: Grant, header: dict[str, Any], *buffers: bytes) -> None:
-        if self._on_event is not None:
-            event = {"event": "view", "room": grant.room, "track_sid": grant.track_sid, "view": grant.view}
-            self._on_event({**event, **header}, list(buffers))
+    def _tell(self, grant: Grant, header: dict[str, Any], buffers: list[bytes]) -> None:
+        event = {"event": "view", "room": grant.room, "track_sid": grant.track_sid, "view": grant.view}
+        self._on_event({**event, **header}, buffers)

@@ -1,6 +1,6 @@
-"""What a page may say to the core over its lane: bytes from a browser to checked values.
+"""What a page may say to the core over the lane of a video: what a browser sent to checked values.
 
-Pure, and total: any bytes give a value or `WireError`.
+Pure, and total: any message gives a value or `WireError`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from lknb.core.message import decode_message
 from lknb.errors import WireError
 
 PICTURE_BYTES = 1024 * 1024
 PICTURE_SIDE_PIXELS = 1_024
-MESSAGE_BYTES = PICTURE_BYTES + 4_096
-"""The largest message a page may send; a websocket that gets more is closed with 1009."""
 VIEW_SIDE_PIXELS = 16_384
 CAPABILITIES = 32
 CAPABILITY_CHARACTERS = 64
@@ -67,11 +64,8 @@ class Picture:
 Upward: TypeAlias = Ack | KeyframeRequest | Hello | Visible | Picture
 
 
-def parse_upward(data: bytes) -> Upward:
-    """The message in one binary websocket frame. Raises `WireError`."""
-    if len(data) > MESSAGE_BYTES:
-        raise WireError(f"a page's message of {len(data)} bytes")
-    header, buffers = decode_message(data)
+def parse_upward(header: Mapping[str, Any], buffers: Sequence[bytes]) -> Upward:
+    """What one message says. Raises `WireError`."""
     kind = header.get("type")
     parse = _PARSERS.get(kind) if isinstance(kind, str) else None
     if parse is None:

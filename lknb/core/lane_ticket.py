@@ -14,6 +14,9 @@ from dataclasses import dataclass
 
 from lknb.errors import WireError
 
+LANE_KINDS = ("video", "audio", "capture")
+COMM_ORIGIN = "comm://kernel"
+"""Stands for the page's origin on lanes over the comm, which need no ticket: who can write to it is in the notebook."""
 TICKET_LIFETIME_S = 30.0
 TICKETS = 256
 """Handed out and neither used nor expired; the oldest goes when there are more."""
@@ -30,10 +33,14 @@ class Grant:
     room: int
     """The kernel's handle of the room."""
 
+    kind: str
+    """What the lane is for: "video", one track; "audio", all sound of the room; "capture", devices of the page."""
+
     track_sid: str
+    """Of a video lane; empty for the others."""
 
     view: str
-    """The widget that shows the track; several pages may show one widget."""
+    """The widget the lane belongs to; several pages may show one widget."""
 
     origin: str
     """`location.origin` of the page, which its browser puts into the websocket's `Origin` header by itself."""
@@ -41,9 +48,14 @@ class Grant:
     def __post_init__(self) -> None:
         if not isinstance(self.room, int) or isinstance(self.room, bool):
             raise WireError("a lane's room is not a number")
-        for name in (self.track_sid, self.view):
+        if not isinstance(self.kind, str) or self.kind not in LANE_KINDS:
+            raise WireError(f"a lane is for one of {', '.join(LANE_KINDS)}")
+        names = (self.track_sid, self.view) if self.kind == "video" else (self.view,)
+        for name in names:
             if not isinstance(name, str) or not _NAME.fullmatch(name):
                 raise WireError("a lane's track or view has no proper name")
+        if self.kind != "video" and self.track_sid != "":
+            raise WireError(f"a lane for {self.kind} is of no single track")
         # A sandboxed frame has the origin "null", which it shares with every other sandboxed frame: it proves nothing.
         if not isinstance(self.origin, str) or not _ORIGIN.fullmatch(self.origin):
             raise WireError("a lane needs the origin of its page")

@@ -51,6 +51,11 @@ class KernelLink(asyncio.Protocol):
         """Whether a media frame may be sent now."""
         return self._transport is not None and not self._paused and not self.lost.is_set()
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How much the kernel has not taken yet."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
     def on_room(self, callback: Callable[[], None]) -> None:
         """Call once when `has_room` becomes true again."""
         self._room_callbacks.append(callback)

@@ -55,7 +55,9 @@ class RoomCore:
         self._readers: dict[tuple[int, str], KernelReader] = {}
         self._attached: dict[tuple[int, str], dict[int, Viewer]] = {}
         self._ending: set[asyncio.Task[None]] = set()
-        self._lanes = LaneServer(self._find_track, on_event=link.send, on_views=self._look)
+        self._lanes = LaneServer(
+            self._find_track, on_event=link.send, on_views=self._look, held_bytes=lambda: link.waiting_bytes
+        )
         self.requests: dict[str, Request] = {
             "connect": self._connect,
             "disconnect": self._disconnect,
@@ -73,8 +75,14 @@ class RoomCore:
             "track_subscription": self._subscribe_track,
             "stats": self._stats,
             "lane_ticket": self._lane_ticket,
+            "lane_open": self._lane_open,
         }
-        self.notices: dict[str, Notice] = {"frame": self._frame, "keyframe": self._keyframe}
+        self.notices: dict[str, Notice] = {
+            "frame": self._frame,
+            "keyframe": self._keyframe,
+            "lane_up": self._lane_up,
+            "lane_close": self._lane_close,
+        }
 
     async def close(self) -> None:
         """Leave all rooms, stop all sources."""
@@ -242,8 +250,17 @@ class RoomCore:
             track.request_keyframe()
 
     async def _lane_ticket(self, header: Header, buffers: list[bytes]) -> Reply:
-        port, ticket = await self._lanes.issue(header["room"], header["track_sid"], header["view"], header["origin"])
+        port, ticket = await self._lanes.issue(*_lane_of(header), header["origin"])
         return Reply({"port": port, "ticket": ticket})
+
+    async def _lane_open(self, header: Header, buffers: list[bytes]) -> Reply:
+        return Reply({"lane": self._lanes.open_comm(*_lane_of(header))})
+
+    def _lane_up(self, header: Header, buffers: list[bytes]) -> None:
+        self._lanes.receive_comm(header["lane"], buffers)
+
+    def _lane_close(self, header: Header, buffers: list[bytes]) -> None:
+        self._lanes.close_comm(header["lane"])
 
     def _find_track(self, handle: int, sid: str) -> EncodedTrack | None:
         session = self._rooms.get(handle)
@@ -314,6 +331,10 @@ class RoomCore:
         if feed is None:
             raise MediaError("the source is closed")
         return feed
+
+
+def _lane_of(header: Header) -> tuple[int, str, str, str]:
+    return header["room"], header["kind"], header["track_sid"], header["view"]
 
 
 def _stop_opened(opening: asyncio.Future[EncodedSource]) -> None:

@@ -17,8 +17,8 @@ import re
 from functools import cache
 from importlib.resources import files
 
-PAGE_MODULES = ("host", "face", "tile", "session", "video")
-WORKER_MODULES = ("message", "codec", "gate", "painter", "player", "worker")
+PAGE_MODULES = ("host", "uplink", "dialer", "face", "tile", "session", "video")
+WORKER_MODULES = ("message", "channel", "codec", "gate", "painter", "player", "worker")
 LOADER_MODULES = ("loader",)
 CONTROL_MODULES = ("dom", "figure", "control")
 """Before the module of each view without video, see `control_code`."""

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import functools
-import logging
 import secrets
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
-import anywidget
 import traitlets
 from ipywidgets import Layout
 
 from lknb.core.client import CoreClient
-from lknb.errors import DisconnectedError, LknbError, TrackError
+from lknb.errors import DisconnectedError, TrackError
 from lknb.rtc.enumeration import TrackKind
 from lknb.widgets import comm
 from lknb.widgets.esm import video_code, video_css, video_esm
 from lknb.widgets.label import visible_label
+from lknb.widgets.lane_widget import LaneWidget
 from lknb.widgets.picture import SavedPicture
-
-logger = logging.getLogger(__name__)
 
 ViewState: TypeAlias = Literal["connecting", "waiting", "playing", "muted", "ended", "error"]
 STATES: tuple[ViewState, ...] = ("connecting", "waiting", "playing", "muted", "ended", "error")
@@ -30,9 +26,6 @@ STATES: tuple[ViewState, ...] = ("connecting", "waiting", "playing", "muted", "e
 WIDGET_MIME_TYPE = "application/vnd.jupyter.widget-view+json"
 _USUAL_WIDTH_PIXELS = 640
 _LEAST_WIDTH_PIXELS = 320
-_CLIENT_CHARACTERS = 64
-_ORIGIN_CHARACTERS = 512
-_ERROR_CHARACTERS = 1_000
 
 
 class ShownTrack(Protocol):
@@ -58,7 +51,7 @@ class ShownTrack(Protocol):
     def off(self, event: Any, callback: Callable[..., Any]) -> Any: ...
 
 
-class VideoView(anywidget.AnyWidget):
+class VideoView(LaneWidget):
     """Live video of a track. It plays past the kernel, so a busy cell does not stop it.
 
         view = VideoView(track)      # or just `track`, as the last line of a cell
@@ -91,10 +84,7 @@ class VideoView(anywidget.AnyWidget):
 
     def __init__(self, track: ShownTrack, *, name: str | None = None, **traits: Any) -> None:
         self._track = track
-        self._view = f"view-{secrets.token_hex(8)}"
-        self._client: CoreClient | None = None
-        self._room = 0
-        self._picture = SavedPicture(f"lknb-{self._view}", self._bundle)
+        self._picture = SavedPicture(f"lknb-{secrets.token_hex(8)}", self._bundle)
         if getattr(track, "sid", None) is None or getattr(track, "kind", None) == TrackKind.KIND_AUDIO:
             raise TrackError(f"VideoView shows a video track, not {track!r}")
         width, height = _size_of(track)
@@ -111,11 +101,10 @@ class VideoView(anywidget.AnyWidget):
 
     def _connect(self) -> None:
         try:
-            self._client, self._room = self._track.client, self._track.room_handle
+            self._join_lanes(self._track.client, self._track.room_handle, self.track_sid)
         except DisconnectedError:
             self._become("ended")
             return
-        self._client.listen(("view", self._room, self._view), self._handle_core_event)
         for event, handler in self._track_handlers().items():
             self._track.on(event, handler)
 
@@ -137,16 +126,13 @@ class VideoView(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Take the view out of all pages; where it was displayed its last picture stays. Harmless twice."""
-        opened = self.comm
-        if opened is None:
+        if self.comm is None:
             return
         if self._client is not None:
-            self._client.unlisten(("view", self._room, self._view))
             for event, handler in self._track_handlers().items():
                 self._track.off(event, handler)
         layout = self.layout
         super().close()
-        opened.on_msg(None)
         if self._own_layout:
             layout.close()
         self._picture.leave(repr(self))
@@ -169,75 +155,21 @@ class VideoView(anywidget.AnyWidget):
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
         return {"text/plain": repr(self), WIDGET_MIME_TYPE: view}
 
-    # ------------------------------------------------------------------ the comm, on any thread
-
-    @traitlets.observe("comm")
-    def _harden_comm(self, change: Any) -> None:
-        if change["new"] is not None:
-            comm.harden(change["new"])
-
-    def _send(self, msg: Mapping[str, Any], buffers: Sequence[bytes] | None = None) -> None:
-        opened = self.comm
-        if opened is not None:
-            comm.send(opened, msg, buffers or ())
-
-    def _handle_custom_msg(self, content: Any, buffers: Sequence[Any]) -> None:
-        kind = content.get("type") if isinstance(content, dict) else None
-        if kind == "hello":
-            self._handle_hello(content)
-        elif kind == "error":
-            self._handle_page_error(content)
-        else:
-            super()._handle_custom_msg(content, buffers)
-
-    def _handle_hello(self, content: Mapping[str, Any]) -> None:
-        """A page displays the view: get it a ticket for a lane. Answered from the link's thread, whatever cells do."""
-        client, hello, origin = content.get("client"), content.get("hello"), content.get("origin")
-        if not _is_text(client, _CLIENT_CHARACTERS) or not _is_text(origin, _ORIGIN_CHARACTERS):
-            return
-        if not isinstance(hello, int) or isinstance(hello, bool):
-            return
-        to = {"client": client, "hello": hello}
-        if self._client is None:
-            self._refuse(to, DisconnectedError("the track is in no room"))
-            return
-        request = {"op": "lane_ticket", "room": self._room, "track_sid": self.track_sid, "origin": origin}
-        future = self._client.request_threadsafe({**request, "view": self._view})
-        future.add_done_callback(functools.partial(self._answer_hello, to))
-
-    def _answer_hello(self, to: Mapping[str, Any], future: concurrent.futures.Future[Any]) -> None:
-        try:
-            ok, _ = future.result()
-        except LknbError as error:
-            self._refuse(to, error)
-            return
-        # the ticket goes to the page and nowhere else: no trait, no log
-        self.send({"type": "lane", **to, "port": ok["port"], "ticket": ok["ticket"]})
-
-    def _refuse(self, to: Mapping[str, Any], error: LknbError) -> None:
-        reason = str(error).partition("\n")[0]
-        if isinstance(error, TrackError):
-            self.send({"type": "ended", **to, "detail": ""})
-            self._become("ended")
-        elif self._client is None or not self._client.alive or isinstance(error, DisconnectedError):
-            self.send({"type": "ended", **to, "detail": "The room is not connected any more."})
-            self._become("ended")
-        else:
-            self.send({"type": "refused", **to, "detail": reason})
-            self._become("error", reason)
-
-    def _handle_page_error(self, content: Mapping[str, Any]) -> None:
-        detail = content.get("detail", "")
-        if _is_text(detail, _ERROR_CHARACTERS) and self.state not in ("playing", "waiting", "muted"):
-            self._become("error", detail)
-
     # ------------------------------------------------------------------ events, from the link's thread and the room's
 
-    def _handle_core_event(self, header: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
+    def _on_core_event(self, header: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
         if header["type"] == "picture":
             self._picture.take(buffers[0], unseen=header["unseen"])
         elif header["type"] == "state":
             self._become(header["state"])
+
+    def _on_ended(self) -> None:
+        self._become("ended")
+
+    def _on_failed(self, reason: str) -> None:
+        # what one page cannot show is no news while another one plays
+        if self.state not in ("playing", "waiting", "muted"):
+            self._become("error", reason)
 
     def _track_ended(self) -> None:
         self._become("ended")
@@ -282,7 +214,3 @@ def _size_of(track: ShownTrack) -> tuple[int, int]:
 
 def _usual_width(width: int) -> int:
     return min(max(width or _USUAL_WIDTH_PIXELS, _LEAST_WIDTH_PIXELS), _USUAL_WIDTH_PIXELS)
-
-
-def _is_text(value: Any, most: int) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= most

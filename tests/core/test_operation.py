@@ -305,10 +305,10 @@ async def test_a_room_that_ends_by_itself_is_forgotten(alice, server, room):
 async def test_a_lane_needs_a_video_track(alice):
     await alice.connect()
     with pytest.raises(TrackError):
-        await alice.ask("lane_ticket", track_sid="TR_none", view="v1", origin="http://localhost:8888")
+        await alice.ask("lane_ticket", kind="video", track_sid="TR_none", view="v1", origin="http://localhost:8888")
     source, _ = await alice.open_source("video", "pattern", width=64, height=64)
     sid = await alice.publish(source, "vp8")
-    ok, _ = await alice.ask("lane_ticket", track_sid=sid, view="v1", origin="http://localhost:8888")
+    ok, _ = await alice.ask("lane_ticket", kind="video", track_sid=sid, view="v1", origin="http://localhost:8888")
     assert ok["port"] > 0
     assert len(ok["ticket"]) == 32
 

@@ -24,7 +24,7 @@ import numpy as np
 from lknb.core.client import CoreClient
 from lknb.core.lane import LaneServer
 from lknb.core.message import MessageDecoder, encode_message
-from lknb.errors import LknbError
+from lknb.errors import CoreError, LknbError
 from lknb.wire.frame import EncodedFrame
 
 ROOM = 1
@@ -107,6 +107,10 @@ class FakeTrack:
         """Tell pages this port instead of the lane's; None for the right one again."""
         self.core.ask("misdirect" if port else "direct", sid=self.sid, port=port)
 
+    def refuse(self, refused: bool) -> None:
+        """Give pages no lane, as a core that cannot listen."""
+        self.core.ask("refuse", sid=self.sid, refused=refused)
+
     def hold(self, held: bool) -> None:
         """Encode nothing while held."""
         self.core.ask("hold", sid=self.sid, held=held)
@@ -122,6 +126,7 @@ class Pattern:
         self.codec = codec
         self.muted = False
         self.held = False
+        self.refused = False
         self.frames = 0
         self.keyframe_requests = 0
         self._sinks: list[Callable[[EncodedFrame], None]] = []
@@ -225,9 +230,14 @@ async def _serve(sock: socket.socket) -> None:
 
     async def answer(header: dict[str, Any]) -> None:
         try:
+            track = tracks.get(header.get("track_sid", ""))
+            if track is not None and track.refused:
+                raise CoreError("the room core cannot listen for pages on 127.0.0.1: no file descriptors")
             if header["op"] == "lane_ticket":
-                port, ticket = await server.issue(header["room"], header["track_sid"], header["view"], header["origin"])
+                port, ticket = await server.issue(*_lane_of(header), header["origin"])
                 ok: dict[str, Any] = {"port": misdirected.get(header["track_sid"], port), "ticket": ticket}
+            elif header["op"] == "lane_open":
+                ok = {"lane": server.open_comm(*_lane_of(header))}
             else:
                 ok = _fake(header, tracks, server, misdirected)
             send({"id": header["id"], "ok": ok}, [])
@@ -236,11 +246,21 @@ async def _serve(sock: socket.socket) -> None:
 
     decoder = MessageDecoder()
     while data := await reader.read(65536):
-        for header, _ in decoder.feed(data):
+        for header, buffers in decoder.feed(data):
+            if header["op"] == "lane_up":
+                server.receive_comm(header["lane"], buffers)
+                continue
+            if header["op"] == "lane_close":
+                server.close_comm(header["lane"])
+                continue
             task = asyncio.create_task(answer(header))
             answers.add(task)
             task.add_done_callback(answers.discard)
     await server.close()
+
+
+def _lane_of(header: dict[str, Any]) -> tuple[int, str, str, str]:
+    return header["room"], header["kind"], header["track_sid"], header["view"]
 
 
 def _fake(
@@ -253,6 +273,8 @@ def _fake(
         tracks.pop(sid).task.cancel()
     elif action == "mute":
         tracks[sid].muted = header["muted"]
+    elif action == "refuse":
+        tracks[sid].refused = header["refused"]
     elif action == "hold":
         tracks[sid].held = header["held"]
     elif action == "misdirect":

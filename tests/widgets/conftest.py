@@ -43,12 +43,26 @@ class RecordedClient:
     def __init__(self) -> None:
         self.alive = True
         self.requests: list[tuple[dict[str, Any], Future[Any]]] = []
+        self.posts: list[tuple[dict[str, Any], list[Any]]] = []
+        self.death_handlers: list[Any] = []
         self.listeners: dict[Any, Any] = {}
 
     def request_threadsafe(self, header: dict[str, Any], buffers: Any = ()) -> Future[Any]:
         future: Future[Any] = Future()
         self.requests.append((header, future))
         return future
+
+    def post(self, header: dict[str, Any], buffers: Any = ()) -> bool:
+        self.posts.append((header, list(buffers)))
+        return self.alive
+
+    def on_death(self, handler: Any) -> None:
+        self.death_handlers.append(handler)
+
+    def die(self) -> None:
+        self.alive = False
+        for handler in self.death_handlers:
+            handler()
 
     def listen(self, key: Any, handler: Any) -> None:
         self.listeners[key] = handler

@@ -204,7 +204,7 @@ def test_it_looks_right_in_both_themes(screen: Screen, theme: str, tmp_path: Pat
             views.append(VideoView(track))
             return track
         live, waits, muted, ended, lost = of("Alice", width=640, height=360), of("Bob"), of("Carol"), of("Dave"), of("Erin")
-        waits.hold(True); muted.mute(True); lost.misdirect(9)
+        waits.hold(True); muted.mute(True); lost.refuse(True)
         rows = [ipywidgets.HBox(views[:3]), ipywidgets.HBox(views[3:])]
         views += [*rows, ipywidgets.VBox(rows)]
         views[-1]

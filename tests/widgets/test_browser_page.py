@@ -89,14 +89,13 @@ def test_a_core_that_died_is_an_end_and_no_riddle(screen: Screen) -> None:
     wait_until_sync(lambda: screen.value("view.state") == "ended")
 
 
-def test_a_port_the_page_cannot_reach_is_explained_and_can_be_tried_again(screen: Screen) -> None:
-    screen.run("show(layout={'width': '360px'}); track.misdirect(9); view")
+def test_a_core_that_gives_no_lane_is_explained_and_can_be_tried_again(screen: Screen) -> None:
+    screen.run("show(layout={'width': '360px'}); track.refuse(True); view")
     screen.wait_for("error")
-    assert "127.0.0.1:9" in screen.words()
-    assert "ssh -L 9:127.0.0.1:9" in screen.words()
+    assert "cannot listen for pages" in screen.words()
     wait_until_sync(lambda: screen.value("view.state") == "error")
-    assert "127.0.0.1:9" in screen.value("view.error")
-    screen.run("track.misdirect(None)", 3)
+    assert "cannot listen for pages" in screen.value("view.error")
+    screen.run("track.refuse(False)", 3)
     screen.page.locator(".lknb-video-retry").focus()
     screen.page.keyboard.press("Enter")
     screen.wait_for("playing")

@@ -217,7 +217,7 @@ def test_observers_run_where_cells_run(page, comm_id):
         seen = []
         view.observe(lambda change: seen.append((threading.current_thread().name, change["new"])), "state")
         (handler,) = view.track.client.listeners.values()
-        threading.Thread(target=handler, args=({"type": "state", "state": "playing"}, [])).start()
+        threading.Thread(target=handler, args=({"event": "view", "type": "state", "state": "playing"}, [])).start()
         while view.state != "playing":
             await asyncio.sleep(0.01)
         print(seen == [("MainThread", "playing")])

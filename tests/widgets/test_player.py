@@ -20,7 +20,7 @@ class FakeSocket {
   }
   send(data) { this.sent.push(decodeMessage(data).header); }
   close(code) { this.closed = code ?? "plain"; }
-  open() { this.readyState = 1; this.onopen?.(); }
+  open() { this.readyState = 1; this.hear({ type: "open" }); }
   drop() { this.readyState = 3; this.onclose?.(); }
   hear(header, ...buffers) { this.onmessage?.({ data: encodeMessage(header, buffers) }); }
 }
@@ -47,14 +47,15 @@ globalThis.VideoDecoder = FakeDecoder;
 globalThis.EncodedVideoChunk = class { constructor(init) { Object.assign(this, init); } };
 
 const told = [];
-const player = new Player((event) => told.push(event));
+const player = new Player((event) => event.type === "opened" || told.push(event));
 player.painter.picture = async () => null;
-const open = () => { player.open(4711, "secret"); const socket = FakeSocket.last; socket.open(); return socket; };
+const WAY = { name: "direct", url: "ws://127.0.0.1:4711/", ticket: "secret" };
+const open = () => { player.open(WAY); const socket = FakeSocket.last; socket.open(); return socket; };
 const decoder = () => FakeDecoder.made.at(-1);
 let sequence = 0;
 const chunk = (keyframe, number = sequence) => {
   sequence = number + 1;
-  player.socket.hear({ type: "chunk", sequence: number, timestamp_us: 0, keyframe }, new Uint8Array([1]));
+  FakeSocket.last.hear({ type: "chunk", sequence: number, timestamp_us: 0, keyframe }, new Uint8Array([1]));
 };
 const acks = (socket) => socket.sent.filter(({ type }) => type === "ack").map((ack) => ack.sequence);
 const asks = (socket) => socket.sent.filter(({ type }) => type === "keyframe").length;
@@ -75,7 +76,7 @@ def test_the_ticket_travels_in_the_subprotocols_and_not_in_the_address():
     assert shown == [
         "ws://127.0.0.1:4711/",
         ["lknb.lane.1", "lknb.ticket.secret"],
-        [{"type": "hello", "codecs": []}, visible],
+        [{"type": "hello", "lane": "direct", "codecs": []}, visible],
     ]
 
 
@@ -157,7 +158,7 @@ def test_a_codec_the_browser_cannot_decode_is_told_and_the_lane_closed():
     event, closed = play("""
         const socket = open();
         socket.hear({ type: "config", codec: "h264", width: 64, height: 48 });
-        player.socket.hear({ type: "chunk", sequence: 0, timestamp_us: 0, keyframe: true },
+        FakeSocket.last.hear({ type: "chunk", sequence: 0, timestamp_us: 0, keyframe: true },
           new Uint8Array([0, 0, 0, 1, 0x67, 0x42, 0xc0, 0x1f, 1, 1]));
         decoder().fail("NotSupportedError");
         socket.drop();
@@ -168,7 +169,7 @@ def test_a_codec_the_browser_cannot_decode_is_told_and_the_lane_closed():
         "state": "error",
         "detail": "This browser cannot decode this H264 video: broken",
     }
-    assert closed == "plain"
+    assert closed == 1000
 
 
 def test_a_decoder_that_fails_again_and_again_is_given_up():
@@ -213,16 +214,16 @@ def test_the_end_closes_the_lane_without_a_word_of_trouble():
 def test_a_lane_that_breaks_is_told_with_whether_it_ever_opened():
     events = play("""
         open().drop();
-        player.open(4712, "t"); FakeSocket.last.drop();
+        player.open({ ...WAY, name: "proxy" }); FakeSocket.last.drop();
         told.filter((event) => event.type === "closed").forEach(show);
     """)
     assert events == [
-        {"type": "closed", "opened": True, "port": 4711},
-        {"type": "closed", "opened": False, "port": 4712},
+        {"type": "closed", "name": "direct", "opened": True},
+        {"type": "closed", "name": "proxy", "opened": False},
     ]
 
 
-def test_opening_again_leaves_the_old_lane_in_silence():
+def test_another_lane_takes_over_without_a_word_to_the_view():
     events, closed, acknowledged, held = play("""
         const old = open();
         old.hear({ type: "config", codec: "vp8", width: 64, height: 48 });
@@ -237,7 +238,46 @@ def test_opening_again_leaves_the_old_lane_in_silence():
         show(told.filter((event) => event.type !== "size").map((event) => event.state ?? event.type));
         show(old.closed); show(acks(socket)); show(frames);
     """)
-    assert events == ["waiting", "playing", "waiting", "playing"]
-    assert closed == "plain"
+    assert events == ["waiting", "playing"]
+    assert closed == 1000
     assert acknowledged == [0], "numbers begin anew, and a late picture of the old lane has none"
     assert held == 1
+
+
+def test_the_lane_in_use_stays_until_the_next_one_is_open():
+    closed_before, fed, closed_after, states, names = play("""
+        const old = open();
+        old.hear({ type: "config", codec: "vp8", width: 64, height: 48 });
+        chunk(true); decoder().give(); now.ms += 100;
+        const opened = [];
+        player.tell = (event) => event.type === "opened" ? opened.push(event.name) : told.push(event);
+        player.open({ ...WAY, name: "proxy" });
+        const failing = FakeSocket.last;
+        player.open({ ...WAY, name: "proxy" });
+        const next = FakeSocket.last;
+        failing.drop();
+        show([old.closed, failing.closed]);
+        old.hear({ type: "chunk", sequence: 1, timestamp_us: 0, keyframe: false }, new Uint8Array([1]));
+        show(decoder().fed.length);
+        next.open();
+        show([old.closed, next.closed]);
+        old.drop();
+        show(told.map((event) => event.state ?? event.type)); show(opened);
+    """)
+    assert closed_before == [None, 1000]
+    assert fed == 1
+    assert closed_after == [1000, None]
+    assert states == ["waiting", "size", "playing"]
+    assert names == ["proxy"]
+
+
+def test_a_view_that_gets_nothing_from_its_new_lane_says_that_it_waits():
+    (states,) = play("""
+        const old = open();
+        old.hear({ type: "config", codec: "vp8", width: 64, height: 48 });
+        chunk(true); decoder().give();
+        open();
+        await new Promise((resolve) => setTimeout(resolve, 2100));
+        show(told.map((event) => event.state ?? event.type));
+    """)
+    assert states == ["waiting", "size", "playing", "waiting"]

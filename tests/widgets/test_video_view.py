@@ -32,7 +32,7 @@ def view(track):
 def tell(view, **header):
     (handler,) = view.track.client.listeners.values()
     buffers = [header.pop("png")] if "png" in header else []
-    handler(header, buffers)
+    handler({"event": "view", **header}, buffers)
 
 
 def test_a_page_that_says_hello_gets_a_ticket_for_this_view_and_its_origin(view, track):
@@ -43,13 +43,14 @@ def test_a_page_that_says_hello_gets_a_ticket_for_this_view_and_its_origin(view,
     assert request == {
         "op": "lane_ticket",
         "room": 3,
+        "kind": "video",
         "track_sid": "TR_cam",
         "origin": "http://127.0.0.1:8888",
         "view": name,
     }
     assert view.comm.custom == []
     future.set_result(({"port": 4711, "ticket": TICKET}, []))
-    assert view.comm.custom == [{"type": "lane", "client": "page-1", "hello": 1, "port": 4711, "ticket": TICKET}]
+    assert view.comm.custom == [{"type": "ticket", "client": "page-1", "hello": 1, "port": 4711, "ticket": TICKET}]
 
 
 def test_each_page_and_each_reload_gets_its_own_ticket(view, track):
@@ -185,7 +186,7 @@ def test_traits_are_small_and_synced_ones_hold_no_state_of_the_lane(view):
 
 
 def test_the_states_are_those_the_page_and_the_core_know():
-    from lknb.core.lane import _STATES
+    from lknb.core.lane_video import _STATES
 
     assert set(_STATES) < set(STATES)
 
@@ -272,7 +273,7 @@ def test_an_answer_after_close_is_nothing(view, track):
     view.close()
     track.client.requests[0][1].set_result(({"port": 1, "ticket": TICKET}, []))
     tell_late = view._handle_core_event
-    tell_late({"type": "state", "state": "playing"}, [])
+    tell_late({"event": "view", "type": "state", "state": "playing"}, [])
     assert opened.custom == []
     assert view.state == "connecting"
 

@@ -10,12 +10,14 @@ interface WidgetModel {
   send(content: unknown, callbacks?: unknown, buffers?: ArrayBuffer[]): void;
 }
 
+type LaneName = "direct" | "proxy" | "comm";
 type PlayerState = "waiting" | "playing" | "muted" | "ended" | "error";
 type TileState = PlayerState | "connecting";
 
 /** Page to Worker. */
 type PlayerCommand =
-  | { type: "open"; port: number; ticket: string }
+  | { type: "open"; way: import("./channel.js").Way }
+  | { type: "close" }
   | { type: "canvas"; id: number; canvas: OffscreenCanvas }
   | { type: "drop"; id: number }
   | { type: "show"; id: number; shown: boolean }
@@ -26,7 +28,8 @@ type PlayerCommand =
 type PlayerEvent =
   | { type: "state"; state: PlayerState; detail: string }
   | { type: "size"; width: number; height: number }
-  | { type: "closed"; opened: boolean; port: number };
+  | { type: "opened"; name: LaneName }
+  | { type: "closed"; name: LaneName; opened: boolean };
 
 /** The global object of a dedicated Worker; lib.webworker.d.ts cannot stand next to lib.dom.d.ts. */
 interface WorkerScope {

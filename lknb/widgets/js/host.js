@@ -1,4 +1,4 @@
-// Whether a lane can work between this page and its kernel, and what to tell the user when not.
+// How this page may reach the room core, and what keeps it from showing live video.
 
 /** @typedef {{ title: string, detail: string }} Obstacle */
 
@@ -8,11 +8,50 @@ export function isLoopback(hostname) {
 }
 
 /**
+ * Where this page may open websockets to a port of the kernel's machine, best first.
+ * @param {{ protocol: string, hostname: string, host: string }} page of `location`
+ * @param {string} baseUrl path of the notebook's server, "/" or "/user/jo/"
+ * @param {number} port
+ * @returns {{ name: "direct" | "proxy", url: string }[]}
+ */
+export function findWebsockets({ protocol, hostname, host }, baseUrl, port) {
+  /** @type {{ name: "direct" | "proxy", url: string }[]} */
+  const found = [];
+  if (isLoopback(hostname)) found.push({ name: "direct", url: `ws://127.0.0.1:${port}/` });
+  const scheme = { "http:": "ws://", "https:": "wss://" }[protocol];
+  if (scheme && host) found.push({ name: "proxy", url: `${scheme}${host}${baseUrl}proxy/${port}/` });
+  return found;
+}
+
+/**
+ * The path of the notebook's server, with a slash at both ends: JupyterLab and Notebook tell it in the page, nbclassic in an
+ * attribute; else it is what stands before a part of the path that all of them have.
+ * @param {Document} page
+ * @param {string} pathname
+ */
+export function findBaseUrl(page, pathname) {
+  const told = readConfig(page.getElementById("jupyter-config-data")?.textContent ?? "") ?? page.body?.dataset.baseUrl;
+  const path = told ?? /^(.*?\/)(?:lab|tree|notebooks|doc|edit|retro|voila)(?:\/|$)/.exec(pathname)?.[1] ?? "/";
+  return `/${path}/`.replace(/\/+/g, "/");
+}
+
+/** @param {string} text */
+function readConfig(text) {
+  try {
+    const { baseUrl } = JSON.parse(text);
+    // of a whole address, which it may be, only the path
+    return typeof baseUrl === "string" ? baseUrl.replace(/^(\w+:)?\/\/[^/]*/, "") : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
  * What keeps this page from showing live video, or null.
- * @param {{ hostname: string, secure: boolean, webcodecs: boolean }} page
+ * @param {{ secure: boolean, webcodecs: boolean }} page
  * @returns {Obstacle | null}
  */
-export function findObstacle({ hostname, secure, webcodecs }) {
+export function findObstacle({ secure, webcodecs }) {
   if (!webcodecs && !secure) {
     return {
       title: "This page cannot decode video",
@@ -27,26 +66,5 @@ export function findObstacle({ hostname, secure, webcodecs }) {
       detail: "It has no WebCodecs. Open the notebook in a current Chrome, Edge, Firefox or Safari.",
     };
   }
-  if (!isLoopback(hostname)) {
-    return {
-      title: "No live video on this page",
-      detail:
-        `Video comes straight from the kernel's machine to a page on that machine, and this page comes from ${hostname || "elsewhere"}. ` +
-        "Open JupyterLab there, at http://localhost. Frames in Python work here all the same.",
-    };
-  }
   return null;
-}
-
-/**
- * @param {number} port
- * @returns {Obstacle}
- */
-export function unreachable(port) {
-  return {
-    title: "Cannot reach the kernel's video",
-    detail:
-      `Nothing answers this page at 127.0.0.1:${port}. Is the kernel on another machine? Then forward this port, too: ` +
-      `ssh -L ${port}:127.0.0.1:${port} host`,
-  };
 }

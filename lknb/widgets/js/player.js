@@ -1,14 +1,14 @@
-// One lane, from its websocket to the canvases. Runs in a Worker, where a page that renders a large table delays nothing.
+// One video, from its lane to the canvases. Runs in a Worker, where a page that renders a large table delays nothing.
 
+import { Channel } from "./channel.js";
 import { codecString } from "./codec.js";
 import { Gate } from "./gate.js";
-import { decodeMessage, encodeMessage } from "./message.js";
 import { Painter } from "./painter.js";
 
-const PROTOCOL = "lknb.lane.1";
-const TICKET_PREFIX = "lknb.ticket.";
 const ACK_INTERVAL_MS = 40;
 const PICTURE_INTERVAL_MS = 10_000;
+/** After a change of lanes the last picture stays so long before the view says that it waits. */
+const PATIENCE_MS = 2_000;
 /** Decoder faults in a row, without a picture between them, after which the codec itself is the problem. */
 const FAULTS = 5;
 
@@ -18,8 +18,10 @@ export class Player {
     this.tell = tell;
     this.painter = new Painter();
     this.gate = new Gate();
-    /** @type {WebSocket | null} */
-    this.socket = null;
+    /** @type {Channel | null} */
+    this.channel = null;
+    /** Not open yet. @type {Channel | null} */
+    this.next = null;
     /** @type {VideoDecoder | null} */
     this.decoder = null;
     this.decoderCodec = "";
@@ -30,6 +32,7 @@ export class Player {
     this.acknowledged = -1;
     this.ackedAtMs = 0;
     this.ackTimer = 0;
+    this.waitTimer = 0;
     this.picturedAtMs = -Infinity;
     this.size = "";
     /** @type {string[]} */
@@ -39,41 +42,55 @@ export class Player {
   }
 
   /**
-   * Open the lane. An earlier one is closed without a word.
-   * @param {number} port
-   * @param {string} ticket
+   * Open a lane. The present one is used until the new one is open, and then closed without a word.
+   * @param {import("./channel.js").Way} way
    */
-  open(port, ticket) {
-    this.close();
+  open(way) {
+    this.next?.close();
+    const channel = new Channel(way);
+    this.next = channel;
+    channel.onopen = () => this.take(channel);
+    channel.onclose = (opened) => this.lose(channel, opened);
+  }
+
+  /** @param {Channel} channel */
+  take(channel) {
+    this.next = null;
+    this.channel?.close();
+    this.shut();
+    this.channel = channel;
     this.gate = new Gate();
     this.handled = this.acknowledged = -1;
-    let opened = false;
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/`, [PROTOCOL, TICKET_PREFIX + ticket]);
-    this.socket = socket;
-    socket.binaryType = "arraybuffer";
-    socket.onopen = () => {
-      opened = true;
-      this.say({ type: "hello", codecs: this.codecs });
-      this.say({ type: "visible", ...this.visible });
-      this.become("waiting");
-    };
-    socket.onmessage = (event) => this.handle(event.data);
-    socket.onclose = () => {
-      this.shut();
-      if (this.state !== "ended" && this.state !== "error") this.tell({ type: "closed", opened, port });
-    };
+    channel.onmessage = (header, buffers) => this.handle(header, buffers);
+    this.tell({ type: "opened", name: channel.name });
+    this.say({ type: "hello", lane: channel.name, codecs: this.codecs });
+    this.say({ type: "visible", ...this.visible });
+    if (this.state === "playing") this.waitTimer = setTimeout(() => this.become("waiting"), PATIENCE_MS);
+    else this.become("waiting");
+  }
+
+  /**
+   * @param {Channel} channel
+   * @param {boolean} opened
+   */
+  lose(channel, opened) {
+    if (channel === this.next) this.next = null;
+    if (channel === this.channel) this.shut();
+    if (this.state !== "ended" && this.state !== "error") this.tell({ type: "closed", name: channel.name, opened });
   }
 
   /** Close the lane, without a word to the page; the last picture stays. */
   close() {
-    if (this.socket) this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
-    this.socket?.close();
+    this.next?.close();
+    this.channel?.close();
+    this.next = null;
     this.shut();
     this.state = "";
   }
 
   shut() {
-    this.socket = null;
+    this.channel = null;
+    clearTimeout(this.waitTimer);
     clearTimeout(this.ackTimer);
     this.ackTimer = 0;
     if (this.decoder && this.decoder.state !== "closed") this.decoder.close();
@@ -100,7 +117,7 @@ export class Player {
    * @param {Uint8Array[]} [buffers]
    */
   say(header, buffers) {
-    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(encodeMessage(header, buffers));
+    this.channel?.send(header, buffers);
   }
 
   /**
@@ -108,14 +125,17 @@ export class Player {
    * @param {string} [detail]
    */
   become(state, detail = "") {
+    clearTimeout(this.waitTimer);
     if (state === this.state) return;
     this.state = state;
     this.tell({ type: "state", state, detail });
   }
 
-  /** @param {ArrayBuffer} data */
-  handle(data) {
-    const { header, buffers } = decodeMessage(data);
+  /**
+   * @param {Record<string, any>} header
+   * @param {Uint8Array[]} buffers
+   */
+  handle(header, buffers) {
     if (header.type === "chunk") this.receive(header, buffers[0]);
     else if (header.type === "config") this.codec = header.codec;
     else if (header.type === "muted") this.mute(header.muted);
@@ -131,7 +151,7 @@ export class Player {
   async end() {
     this.become("ended");
     await this.sendPicture(true);
-    this.socket?.close(1000);
+    this.channel?.close();
   }
 
   /**
@@ -212,7 +232,7 @@ export class Player {
     this.gate.fail();
     if (error.name === "NotSupportedError" || this.faults >= FAULTS) {
       this.become("error", `This browser cannot decode this ${this.codec.toUpperCase()} video: ${error.message}`);
-      this.socket?.close();
+      this.channel?.close();
       return;
     }
     // everything so far is given up, and counts as handled

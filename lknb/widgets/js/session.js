@@ -1,16 +1,11 @@
-// One widget in one page: it asks the kernel for a ticket, has a Worker play the lane, and knows what to say meanwhile.
+// One widget in one page: it has a Worker play what comes over its lane, and knows what to say meanwhile.
 
-import { findObstacle, unreachable } from "./host.js";
+import { Dialer } from "./dialer.js";
+import { findObstacle } from "./host.js";
 import { WORKER_SOURCE } from "./inserted.js";
 
-/** The kernel may be busy, and an old one answers only when its cell has ended. */
-const BUSY_AFTER_MS = 2_500;
-const HELLO_AGAIN_MS = 20_000;
 /** A view that is rendered again, as JupyterLab does when an output is updated, comes back within this. */
 const LINGER_MS = 2_000;
-const RETRY_FIRST_MS = 250;
-/** Lanes refused in a row before the page says so. */
-const REFUSALS = 3;
 const SIZE_SETTLES_MS = 100;
 
 /** @typedef {import("./tile.js").Tile} Tile */
@@ -20,8 +15,13 @@ export class Session {
   /** @param {WidgetModel} model */
   constructor(model) {
     this.model = model;
-    // crypto.randomUUID exists on secure pages only, and the others need to be told why they show nothing
-    this.client = Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(16)).join("-");
+    this.dialer = new Dialer(model, {
+      open: (way, transfer) => this.open(way, transfer),
+      wait: (detail) => this.become("connecting", "", detail),
+      end: (detail) => this.become("ended", "", detail),
+      fail: (obstacle) => this.fail(obstacle),
+      lose: () => this.orphan(),
+    });
     /** @type {Set<Tile>} */
     this.tiles = new Set();
     /** Views that the notebook has left and not removed yet. @type {Set<Tile>} */
@@ -37,17 +37,15 @@ export class Session {
     this.worker = null;
     this.started = false;
     this.orphaned = false;
-    this.hellos = 0;
-    this.refusals = 0;
+    /** How it comes to this page. @type {LaneName | ""} */
+    this.lane = "";
     this.nextCanvas = 1;
     /** @type {Record<string, number>} */
     this.timers = {};
     this.visible = "";
     this.onVisibility = () => this.look();
-    this.onMessage = (/** @type {any} */ content) => this.receive(content);
     // the views hear of it at the same time, and show it in their class
     this.onComm = () => this.setTimer("comm", 0, () => this.checkComm());
-    model.on("msg:custom", this.onMessage);
     model.on("comm_live_update", this.onComm);
     document.addEventListener("visibilitychange", this.onVisibility);
   }
@@ -70,7 +68,7 @@ export class Session {
   /** The widget is gone. */
   dispose() {
     this.stop();
-    this.model.off("msg:custom", this.onMessage);
+    this.dialer.dispose();
     this.model.off("comm_live_update", this.onComm);
     document.removeEventListener("visibilitychange", this.onVisibility);
   }
@@ -79,7 +77,6 @@ export class Session {
   start() {
     this.started = true;
     const obstacle = findObstacle({
-      hostname: location.hostname,
       secure: isSecureContext,
       webcodecs: typeof VideoDecoder !== "undefined" && typeof OffscreenCanvas !== "undefined",
     });
@@ -87,37 +84,18 @@ export class Session {
       this.fail(obstacle);
       return;
     }
-    this.refusals = 0;
-    this.become("connecting");
-    this.hello();
+    this.dialer.start();
   }
 
   /** Nobody looks: no lane, no Worker, nothing that runs. */
   stop() {
     Object.keys(this.timers).forEach((name) => this.clearTimer(name));
-    this.hellos += 1;
+    this.dialer.stop();
+    this.lane = "";
     this.started = false;
     this.worker?.terminate();
     this.worker = null;
     this.visible = "";
-  }
-
-  hello() {
-    this.hellos += 1;
-    this.clearTimer("retry");
-    this.setTimer("busy", BUSY_AFTER_MS, () => this.become("connecting", "", "The kernel is busy; it answers when it can."));
-    this.setTimer("again", HELLO_AGAIN_MS, () => this.hello());
-    this.send({ type: "hello", hello: this.hellos, origin: location.origin });
-  }
-
-  /** @param {Record<string, unknown>} content */
-  send(content) {
-    try {
-      this.model.send({ ...content, client: this.client });
-    } catch {
-      // the comm of a kernel that was restarted refuses to send
-      this.orphan();
-    }
   }
 
   orphan() {
@@ -125,22 +103,11 @@ export class Session {
     this.become("ended", "This was live video", "Its kernel is gone. Run the cell again to see it.");
   }
 
-  /** @param {any} content */
-  receive(content) {
-    // each page gets the answers to all of them
-    if (content?.client !== this.client || content.hello !== this.hellos) return;
-    this.clearTimer("busy");
-    this.clearTimer("again");
-    if (content.type === "lane") this.open(content.port, content.ticket);
-    else if (content.type === "ended") this.become("ended", "", content.detail);
-    else if (content.type === "refused") this.fail({ title: "No live video", detail: content.detail });
-  }
-
   /**
-   * @param {number} port
-   * @param {string} ticket
+   * @param {import("./channel.js").Way} way
+   * @param {Transferable[]} transfer
    */
-  open(port, ticket) {
+  open(way, transfer) {
     if (!this.worker) {
       const url = URL.createObjectURL(new Blob([WORKER_SOURCE], { type: "text/javascript" }));
       const worker = new Worker(url);
@@ -163,12 +130,13 @@ export class Session {
       });
       this.look();
     }
-    this.command({ type: "open", port, ticket });
+    this.command({ type: "open", way }, transfer);
   }
 
   /** @param {PlayerEvent} event */
   hear(event) {
-    if (event.type === "closed") this.reopen(event.opened, event.port);
+    if (event.type === "opened") this.travel(event.name);
+    else if (event.type === "closed") this.reopen(event.name, event.opened);
     else if (event.type === "size") this.resize(event.width, event.height);
     else if (event.state === "error") this.fail({ title: "Cannot show this video", detail: event.detail });
     else this.play(event.state);
@@ -176,27 +144,25 @@ export class Session {
 
   /** @param {PlayerState} state */
   play(state) {
-    this.refusals = 0;
     if (state === "playing") this.hasPicture = true;
     if (state === "muted") this.hasPicture = false;
     this.become(state);
   }
 
+  /** @param {LaneName} name */
+  travel(name) {
+    this.lane = name;
+    this.dialer.opened(name);
+    this.tiles.forEach((tile) => tile.update());
+  }
+
   /**
-   * The lane closed: the core died, or nothing answered at its port.
+   * @param {LaneName} name
    * @param {boolean} opened
-   * @param {number} port
    */
-  reopen(opened, port) {
-    this.refusals = opened ? 0 : this.refusals + 1;
-    if (this.refusals >= REFUSALS) {
-      this.fail(unreachable(port));
-      return;
-    }
-    if (!this.checkComm()) return;
-    this.become("connecting");
-    const waitMs = RETRY_FIRST_MS * 4 ** Math.max(0, this.refusals - 1);
-    this.setTimer("retry", waitMs, () => this.hello());
+  reopen(name, opened) {
+    if (opened) this.lane = "";
+    if (this.checkComm()) this.dialer.closed(name, opened);
   }
 
   /** Whether the kernel that made the widget is still there. A host that does not tell is believed to be alive. */
@@ -213,9 +179,11 @@ export class Session {
 
   /** @param {import("./host.js").Obstacle} obstacle */
   fail({ title, detail }) {
-    ["busy", "again", "retry"].forEach((name) => this.clearTimer(name));
+    this.dialer.stop();
+    this.lane = "";
+    this.command({ type: "close" });
     this.become("error", title, detail);
-    this.send({ type: "error", detail: `${title}. ${detail}` });
+    this.dialer.send({ type: "error", detail: title ? `${title}. ${detail}` : detail });
   }
 
   /**

@@ -11,7 +11,8 @@ const ready = decodableCodecs().then((codecs) => {
 
 /** @type {{ [K in PlayerCommand["type"]]: (command: Extract<PlayerCommand, { type: K }>) => void }} */
 const COMMANDS = {
-  open: ({ port, ticket }) => void ready.then(() => player.open(port, ticket)),
+  open: ({ way }) => void ready.then(() => player.open(way)),
+  close: () => player.close(),
   canvas: ({ id, canvas }) => player.painter.add(id, canvas),
   drop: ({ id }) => player.painter.remove(id),
   show: ({ id, shown }) => player.painter.show(id, shown),

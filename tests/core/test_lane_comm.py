@@ -1,0 +1,245 @@
+"""Lanes over the comm: the core's side, with the kernel's end of the link played by the test."""
+
+import asyncio
+
+import pytest
+import pytest_asyncio
+
+from lknb.core import lane as lane_module
+from lknb.core import lane_comm, lane_end
+from lknb.core.lane import LaneServer
+from lknb.core.lane_comm import CommPort
+from lknb.core.message import decode_message, encode_message
+from lknb.errors import CoreError, TrackError, WireError
+from tests.core.test_lane import JUNK, Clock, Track
+from tests.kit.poll import wait_until
+
+HELLO = {"type": "hello", "lane": "comm", "codecs": ["vp8"]}
+
+
+class Kernel:
+    """A lane server, its one track, and what the kernel would have got."""
+
+    def __init__(self):
+        self.clock = Clock()
+        self.track = Track()
+        self.tracks = {(1, "TR_cam"): self.track}
+        self.events = []
+        self.held_bytes = 0
+        self.viewed = []
+        self.server = LaneServer(
+            lambda room, sid: self.tracks.get((room, sid)),
+            on_event=lambda header, buffers: self.events.append((header, buffers)),
+            on_views=lambda room, sid: self.viewed.append((room, sid)),
+            held_bytes=lambda: self.held_bytes,
+            clock=self.clock,
+        )
+
+    def open(self, view="view-1", hello=True):
+        lane = self.server.open_comm(1, "video", "TR_cam", view)
+        if hello:
+            self.say(lane, HELLO)
+        return lane
+
+    def say(self, lane, *headers):
+        self.server.receive_comm(lane, [encode_message(header) for header in headers])
+
+    def heard(self, lane):
+        """Headers of the messages for the page, and the closing of its lane."""
+        heard = []
+        for header, buffers in self.events:
+            if header["event"] == "lane_down" and header["lane"] == lane:
+                heard += [decode_message(buffer)[0] for buffer in buffers] or [header["code"]]
+        return heard
+
+    async def settled(self, lane):
+        """As `heard`, once all that is under way has come."""
+        await asyncio.sleep(0.02)
+        return self.heard(lane)
+
+    def told(self, kind):
+        return [header[kind] for header, _ in self.events if header.get("type") == kind]
+
+
+@pytest_asyncio.fixture
+async def kernel():
+    kernel = Kernel()
+    yield kernel
+    await kernel.server.close()
+
+
+async def test_the_frames_of_a_track_go_to_the_page_once_it_has_said_hello(kernel):
+    lane = kernel.open(hello=False)
+    kernel.track.send(keyframe=True)
+    assert [header["type"] for header, _ in kernel.events] == ["state", "size"]
+    kernel.say(lane, HELLO)
+    assert [header["type"] for header in await kernel.settled(lane)] == ["open", "config", "chunk"]
+    assert kernel.told("lane") == ["comm"]
+    kernel.say(lane, {"type": "ack", "sequence": 0})
+    assert kernel.told("state")[-1] == "playing"
+    (size,) = [header for header, _ in kernel.events if header.get("type") == "size"]
+    assert (size["width"], size["height"], size["view"]) == (640, 480, "view-1")
+    kernel.server.close_comm(lane)
+    assert kernel.heard(lane)[-1] == 1000
+    assert kernel.told("lane") == ["comm", ""]
+    assert not kernel.track.sinks
+
+
+async def test_a_page_that_does_not_ack_gets_no_more_than_the_window(kernel):
+    lane = kernel.open()
+    kernel.track.send(keyframe=True)
+    for _ in range(100):
+        kernel.clock.now += 0.033
+        kernel.track.send()
+    chunks = [header for header in await kernel.settled(lane) if header["type"] == "chunk"]
+    assert len(chunks) == 15
+    kernel.clock.now += 60
+    kernel.track.send(keyframe=True)
+    assert len([header for header in await kernel.settled(lane) if header["type"] == "chunk"]) == 15
+    kernel.say(lane, {"type": "ack", "sequence": 14})
+    kernel.track.send(keyframe=True)
+    assert (await kernel.settled(lane))[-1]["sequence"] == 15
+
+
+async def test_a_link_that_is_full_counts_as_behind(kernel):
+    lane = kernel.open()
+    kernel.track.send(keyframe=True)
+    kernel.held_bytes = 2 * 1024 * 1024
+    kernel.track.send()
+    assert (await kernel.settled(lane))[-1]["sequence"] == 0
+
+
+async def test_lanes_share_one_budget_of_messages(kernel):
+    """With many lanes open, messages of a lane go together; none is lost or changes its place."""
+    lanes = [kernel.open(f"view-{number}") for number in range(20)]
+    kernel.events.clear()
+    began = asyncio.get_running_loop().time()
+    for index in range(10):
+        kernel.track.send(keyframe=not index)
+        await asyncio.sleep(0.005)
+    await wait_until(lambda: all(len(kernel.heard(lane)) == 11 for lane in lanes))
+    elapsed_s = asyncio.get_running_loop().time() - began
+    messages = [header for header, _ in kernel.events if header["event"] == "lane_down"]
+    assert len(messages) <= 2 * len(lanes) + elapsed_s * lane_comm.MESSAGES_PER_S
+    assert len(messages) < 10 * len(lanes), "one for each frame"
+    for lane in lanes:
+        assert [header["sequence"] for header in kernel.heard(lane)[1:]] == list(range(10))
+
+
+@pytest.mark.parametrize("data", JUNK, ids=range(len(JUNK)))
+async def test_junk_closes_its_own_lane_only(kernel, data):
+    bad, good = kernel.open("bad"), kernel.open("good")
+    kernel.server.receive_comm(bad, [data, data])
+    assert kernel.heard(bad)[-1] == 1008
+    kernel.track.send(keyframe=True)
+    assert (await kernel.settled(good))[-1]["type"] == "chunk"
+    assert kernel.heard(bad)[-1] == 1008
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [encode_message({**HELLO, "lane": "direct"})],
+        [encode_message({**HELLO, "lane": ["comm"]})],
+        [encode_message({"type": "hello", "codecs": []})],
+        [bytes(lane_end.MESSAGE_BYTES + 1)],
+        [encode_message({"type": "ack", "sequence": 0})],
+        [encode_message({"type": "pong"})] * (lane_end.UPWARD_MESSAGES_PER_S + 1),
+    ],
+    ids=["another way", "no name", "nameless", "too large", "impossible ack", "a flood"],
+)
+async def test_what_no_page_of_ours_says_closes_the_lane(kernel, messages):
+    lane = kernel.open(hello=False)
+    kernel.server.receive_comm(lane, messages)
+    assert kernel.heard(lane)[-1] == 1008
+    assert not kernel.track.sinks
+
+
+async def test_a_lane_that_is_not_there_swallows_everything(kernel):
+    kernel.server.receive_comm("nobody", [b"junk"] * 1000)
+    kernel.server.close_comm("nobody")
+    lane = kernel.open()
+    kernel.server.close_comm(lane)
+    kernel.server.close_comm(lane)
+    kernel.say(lane, HELLO)
+    assert kernel.heard(lane).count(1000) == 1
+
+
+async def test_there_is_no_lane_for_what_is_not_there(kernel):
+    with pytest.raises(TrackError):
+        kernel.server.open_comm(2, "video", "TR_cam", "v")
+    with pytest.raises(TrackError):
+        kernel.server.open_comm(1, "audio", "", "v")
+    for arguments in ((1, "video", "TR_cam", ""), (1, "smell", "", "v"), ("1", "video", "TR_cam", "v")):
+        with pytest.raises(WireError):
+            kernel.server.open_comm(*arguments)
+    assert kernel.events == []
+
+
+async def test_lanes_are_bounded(kernel):
+    lanes = [kernel.open(f"view-{number}") for number in range(lane_module.LANES)]
+    with pytest.raises(CoreError):
+        kernel.open("late")
+    kernel.server.close_comm(lanes[0])
+    kernel.open("instead")
+
+
+async def test_a_silent_page_is_asked_and_given_up_when_it_does_not_answer(kernel, monkeypatch):
+    monkeypatch.setattr(lane_module, "REFRESH_S", 0.001)
+    there, gone = kernel.open("there"), kernel.open("gone")
+    for _ in range(4):
+        kernel.clock.now += lane_comm.PING_AFTER_S
+        await wait_until(lambda: kernel.heard(there)[-1] == {"type": "ping"})
+        kernel.say(there, {"type": "pong"})
+        kernel.track.muted = not kernel.track.muted
+        await wait_until(lambda: kernel.heard(there)[-1]["type"] == "muted")
+    assert kernel.heard(gone)[-1] == 1001
+    assert [header for header in kernel.heard(gone) if header == {"type": "ping"}] != []
+    assert len(kernel.server.views(1, "TR_cam")) == 1
+
+
+async def test_the_end_of_a_track_and_of_the_core(kernel):
+    lane = kernel.open()
+    kernel.tracks.clear()
+    kernel.server.refresh()
+    assert (await kernel.settled(lane))[-1] == {"type": "ended"}
+    kernel.tracks[1, "TR_cam"] = kernel.track
+    other = kernel.open("view-2")
+    await kernel.server.close()
+    assert kernel.heard(other)[-1] == kernel.heard(lane)[-1] == 1001
+    with pytest.raises(CoreError):
+        kernel.open()
+
+
+async def test_views_are_told_when_pages_come_look_and_go(kernel):
+    lane = kernel.open()
+    assert kernel.viewed == [(1, "TR_cam")]
+    visible = {"type": "visible", "width": 10, "height": 20, "dpr": 1, "visible": False}
+    kernel.say(lane, visible, visible)
+    assert len(kernel.viewed) == 2
+    kernel.server.close_comm(lane)
+    assert len(kernel.viewed) == 3
+    assert kernel.server.views(1, "TR_cam") == []
+
+
+async def test_the_best_way_of_a_view_is_told(kernel):
+    one, two = kernel.open(), kernel.open()
+    assert kernel.told("lane") == ["comm"]
+    kernel.server.close_comm(one)
+    assert kernel.told("lane") == ["comm"]
+    kernel.server.close_comm(two)
+    assert kernel.told("lane") == ["comm", ""]
+
+
+async def test_nothing_is_sent_after_the_end():
+    emitted = []
+    port = CommPort(emitted.append, lambda code, reason: None, share=lambda: 1, held_bytes=lambda: 0, clock=lambda: 0.0)
+    port.hear()
+    port.send({"n": 1})
+    port.send({"n": 2})
+    assert port.waiting_bytes > 0
+    await port.close(1000, "")
+    port.send({"n": 3})
+    await port.close(1000, "")
+    assert [decode_message(data)[0]["n"] for messages in emitted for data in messages] == [1, 2]
+    assert port.waiting_bytes == 0
