@@ -43,7 +43,11 @@ export class Session {
     /** @type {Record<string, number>} */
     this.timers = {};
     this.visible = "";
-    this.onVisibility = () => this.look();
+    this.onVisibility = () => {
+      // once, though the views are rendered again when the picture is stored
+      if (document.hidden) this.command({ type: "picture" });
+      this.look();
+    };
     // the views hear of it at the same time, and show it in their class
     this.onComm = () => this.setTimer("comm", 0, () => this.checkComm());
     model.on("comm_live_update", this.onComm);
@@ -241,7 +245,6 @@ export class Session {
 
   /** Tell the Worker, and through it the core, how large the track is seen; soon, once it has settled. */
   look() {
-    if (document.hidden) this.command({ type: "picture" });
     this.setTimer("look", SIZE_SETTLES_MS, () => {
       const seen = [...this.tiles].filter((tile) => tile.isSeen());
       const visible = {
