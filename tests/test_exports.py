@@ -21,6 +21,7 @@ from lknb import api, errors, rtc
 ROOT = Path(__file__).resolve().parents[1]
 
 SHARED = {
+    "AVSynchronizer", "AudioMixer", "AudioResampler", "AudioResamplerQuality", "combine_audio_frames",
     "AudioFrame", "AudioFrameEvent", "AudioSource", "AudioStream", "AudioTrack", "ConnectError", "ConnectionQuality",
     "ConnectionState", "ContinualGatheringPolicy", "DataPacket", "DataPacketKind", "DegradationPreference",
     "DisconnectReason", "EncryptionType", "EventEmitter", "IceServer", "IceTransportType", "LocalAudioTrack",
@@ -46,10 +47,9 @@ ABSENT = {
     # data tracks and frame metadata
     "LocalDataTrack", "RemoteDataTrack", "DataTrackStream", "DataTrackFrame", "DataTrackInfo", "PushFrameError",
     "SubscribeDataTrackError", "FrameMetadata", "FrameMetadataFeature",
-    # processing of sound, devices of this machine, lip sync
-    "NoiseCancellationOptions", "AudioFilter", "AudioMixer", "AudioResampler", "AudioResamplerQuality",
-    "combine_audio_frames", "AudioProcessingModule", "FrameProcessor", "PlatformAudio", "PlatformAudioSource",
-    "PlatformAudioOptions", "PlatformAudioError", "AudioDeviceInfo", "MediaDevices", "AVSynchronizer",
+    # processing of sound, devices of this machine
+    "NoiseCancellationOptions", "AudioFilter", "AudioProcessingModule", "FrameProcessor", "PlatformAudio", "PlatformAudioSource",
+    "PlatformAudioOptions", "PlatformAudioError", "AudioDeviceInfo", "MediaDevices",
     # reconnection on request
     "SimulateScenarioKind",
 }  # fmt: skip

@@ -15,6 +15,7 @@
     video_*.py, audio_*.py, media_stream.py, frame_reader.py, track_flow.py, snapshot.py    frames as numpy arrays
     recorder.py           a track or a participant -> a file; frame_writer.py writes it
     stats.py              statistics as `livekit.rtc.stats` has them; stats_report.py from what the core counted
+    av_synchronizer.py    sound and picture in step; audio_mixer.py, audio_resampler.py sound on its way
     display.py            the hook through which `lknb.widgets` shows tracks in a cell
 
 May not: import widgets, or know how signalling and media travel: that is the core's, in a process of its own. What knows pixels
@@ -81,16 +82,23 @@ from lknb.rtc.video_buffer_type import VideoBufferType, VideoRotation
 
 if TYPE_CHECKING:
     from lknb.rtc.audio_frame import AudioFrame
+    from lknb.rtc.audio_mixer import AudioMixer
+    from lknb.rtc.audio_resampler import AudioResampler, AudioResamplerQuality, combine_audio_frames
     from lknb.rtc.audio_source import AudioSource
     from lknb.rtc.audio_stream import AudioFrameEvent, AudioStream
+    from lknb.rtc.av_synchronizer import AVSynchronizer
     from lknb.rtc.video_frame import VideoFrame
     from lknb.rtc.video_source import VideoSource
     from lknb.rtc.video_stream import VideoFrameEvent, VideoStream
 
 __all__ = [
+    "AVSynchronizer",
     "AudioEncoding",
     "AudioFrame",
     "AudioFrameEvent",
+    "AudioMixer",
+    "AudioResampler",
+    "AudioResamplerQuality",
     "AudioSource",
     "AudioStream",
     "AudioTrack",
@@ -151,18 +159,24 @@ __all__ = [
     "VideoStream",
     "VideoTrack",
     "__version__",
+    "combine_audio_frames",
     "stats",
 ]
 
 _HOMES = {
+    "AVSynchronizer": "av_synchronizer",
     "AudioFrame": "audio_frame",
     "AudioFrameEvent": "audio_stream",
+    "AudioMixer": "audio_mixer",
+    "AudioResampler": "audio_resampler",
+    "AudioResamplerQuality": "audio_resampler",
     "AudioSource": "audio_source",
     "AudioStream": "audio_stream",
     "VideoFrame": "video_frame",
     "VideoFrameEvent": "video_stream",
     "VideoSource": "video_source",
     "VideoStream": "video_stream",
+    "combine_audio_frames": "audio_resampler",
 }
 
 

@@ -81,6 +81,8 @@ class AudioSource:
         self._outputs: dict[int, _Output] = {}
         self._thread: threading.Thread | None = None
         self._due_us: int | None = None
+        self._taken = 0
+        self._sending = False
         self._closed = False
 
     @property
@@ -115,6 +117,9 @@ class AudioSource:
         with self._changed:
             if self._closed or not len(samples):
                 return
+            now = now_us()
+            if self._due_us is None or (not len(self._queue) and now - self._due_us > _GAP_US):
+                self._due_us = now
             self._queue.push(self._resampler.push(samples))
             self._start_thread()
             self._changed.notify_all()
@@ -129,7 +134,7 @@ class AudioSource:
 
     async def wait_for_playout(self) -> None:
         """Wait until all sound that was captured has been played."""
-        await self._wakeup.wait_for(lambda: self._closed or not self.queued_duration)
+        await self._wakeup.wait_for(lambda: self._closed or not (self._sending or self.queued_duration))
 
     async def aclose(self) -> None:
         """Take no more sound, and forget what is queued."""
@@ -163,6 +168,20 @@ class AudioSource:
     def __repr__(self) -> str:
         return f"rtc.AudioSource(sample_rate={self._sample_rate_hz}, num_channels={self._channels})"
 
+    @property
+    def _captured(self) -> int:
+        """Samples captured so far, at 48,000 Hz; what was cleared away is not counted."""
+        with self._changed:
+            return self._taken + len(self._queue)
+
+    @property
+    def _origin_us(self) -> int | None:
+        """When the first sample ever would have been played, going by what is played now; None while nothing is."""
+        with self._changed:
+            if self._due_us is None or (not len(self._queue) and now_us() - self._due_us > _GAP_US):
+                return None
+            return self._due_us - self._taken * _US_PER_S // AUDIO_CLOCK_HZ
+
     def _samples_of(self, frame: AudioFrame | NDArray[Any]) -> Samples:
         if isinstance(frame, np.ndarray):
             # what is queued must not change under the encoder
@@ -185,6 +204,8 @@ class AudioSource:
             self._wakeup.notify()
             for output in list(self._outputs.values()):
                 output.send(piece, timestamp_us)
+            self._sending = False
+            self._wakeup.notify()
 
     def _next_piece(self) -> tuple[Samples, int] | None:
         """The next 20 ms, when they are due, and when that was; None to end the thread."""
@@ -210,5 +231,7 @@ class AudioSource:
                     if now - due_us > _GAP_US:
                         due_us = now
                     self._due_us = due_us + FRAME_US
+                    self._taken += FRAME_SAMPLES
+                    self._sending = True
                     return self._queue.pop_padded(FRAME_SAMPLES), due_us
             return None

@@ -20,5 +20,9 @@ class CaptureClock:
             if self._offset_us is None or abs(timestamp_us + self._offset_us - now_us) > _CLOCK_JUMP_US:
                 self._offset_us = now_us - timestamp_us
             placed_us = timestamp_us + self._offset_us
-        self._last_us = max(placed_us, self._last_us + 1)
+        return self.keep(placed_us)
+
+    def keep(self, timestamp_us: int) -> int:
+        """The same for a time on our own clock already."""
+        self._last_us = max(timestamp_us, self._last_us + 1)
         return self._last_us

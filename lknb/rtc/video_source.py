@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -96,17 +96,9 @@ class VideoSource:
         """
         if rotation not in VideoRotation.values():
             raise FrameError(f"expected a VideoRotation, got {rotation!r}")
-        if format is not None and not isinstance(frame, np.ndarray):
-            raise FrameError(f"expected an array with format={format!r}, got {type(frame).__name__}, which has its own")
-        picture = frame._copy_picture() if isinstance(frame, VideoFrame) else pixel.from_image(frame, format)
-        if min(picture.width, picture.height) < MIN_SIDE_PIXELS:
-            size = f"{picture.width}x{picture.height}"
-            raise FrameError(f"expected sides of at least {MIN_SIDE_PIXELS} pixels to send, got {size}")
-        with self._changed:
-            if self._closed:
-                return
-            self._new = _Capture(picture, self._clock.place(timestamp_us, now_us()), VideoRotation(rotation).degrees)
-            self._changed.notify_all()
+        picture = _as_picture(frame, format)
+        degrees = VideoRotation(rotation).degrees
+        self._take(picture, degrees, lambda: self._clock.place(timestamp_us, now_us()))
 
     async def aclose(self) -> None:
         """Take no more pictures; tracks of the source stand still until they are unpublished."""
@@ -168,6 +160,17 @@ class VideoSource:
     def __repr__(self) -> str:
         return f"rtc.VideoSource(width={self.width}, height={self.height})"
 
+    def _capture_at(self, frame: Any, timestamp_us: int) -> None:
+        """Send a picture that was taken at this time of the monotonic clock."""
+        self._take(_as_picture(frame), 0, lambda: self._clock.keep(timestamp_us))
+
+    def _take(self, picture: av.VideoFrame, degrees: int, time_us: Callable[[], int]) -> None:
+        with self._changed:
+            if self._closed:
+                return
+            self._new = _Capture(picture, time_us(), degrees)
+            self._changed.notify_all()
+
     def _hear(self, output: VideoOutput, header: Mapping[str, Any]) -> None:
         """An event of the core about one of our handles, on the thread of the link."""
         event = header.get("event")
@@ -209,3 +212,14 @@ class VideoSource:
                 left_us = None if self._repeat_at_us is None else self._repeat_at_us - now
                 self._changed.wait(None if left_us is None else left_us / _US_PER_S)
             return None
+
+
+def _as_picture(frame: Any, format: str | None = None) -> av.VideoFrame:
+    """A copy of what was captured. Raises `FrameError`."""
+    if format is not None and not isinstance(frame, np.ndarray):
+        raise FrameError(f"expected an array with format={format!r}, got {type(frame).__name__}, which has its own")
+    picture = frame._copy_picture() if isinstance(frame, VideoFrame) else pixel.from_image(frame, format)
+    if min(picture.width, picture.height) < MIN_SIDE_PIXELS:
+        size = f"{picture.width}x{picture.height}"
+        raise FrameError(f"expected sides of at least {MIN_SIDE_PIXELS} pixels to send, got {size}")
+    return picture
