@@ -229,16 +229,15 @@ class LocalParticipant(Participant):
         return published
 
     def _drop_by_server(self, track_sid: str) -> None:
+        """A publication is over, and nobody waits for its source to be closed."""
         published = self._drop(track_sid)
         if published is not None:
             self._release_later(published)
 
     def _end(self, reason: str) -> None:
         super()._end(reason)
-        for published in self._published.values():
-            if published.publication.track is not None:
-                published.publication.track._end()
-            self._release_later(published)
+        for track_sid in list(self._published):
+            self._drop_by_server(track_sid)
         for request in self._requests.values():
             if not request.done():
                 request.set_exception(DisconnectedError(reason))

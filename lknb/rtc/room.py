@@ -161,12 +161,10 @@ class Room(RoomInfo):
         With one peer connection for both directions everything is in `publisher_stats`, as there. Raises DisconnectedError
         when the room is not connected.
         """
-        from lknb.rtc.stats_report import report_received, report_sent
+        from lknb.rtc.stats_report import report_room
 
         ok, _ = await self._require_core().request("stats", {"track_sid": None})
-        sent = [entry for sid, streams in ok["sent"].items() for entry in report_sent(sid, streams)]
-        received = [entry for sid, figures in ok["received"].items() for entry in report_received(sid, figures)]
-        return RtcStats(sent + received, []) if ok["single_peer_connection"] else RtcStats(sent, received)
+        return RtcStats(*report_room(ok))
 
     async def __aenter__(self) -> Room:
         return self
@@ -264,12 +262,12 @@ class Room(RoomInfo):
         except (LknbError, TimeoutError) as error:
             logger.info("the room was left without a word: %s", error)
         finally:
-            self._finish(reason)
+            self._finish(reason, by_us=True)
             self._leaving.set_result(None)
             self._leaving = None
         await self.local_participant._wait_released()
 
-    def _finish(self, reason: DisconnectReason, message: str = "") -> None:
+    def _finish(self, reason: DisconnectReason, message: str = "", *, by_us: bool = False) -> None:
         """We are not in the room any more."""
         core, self._core = self._core, None
         if core is None:
@@ -283,12 +281,14 @@ class Room(RoomInfo):
                 if publication.track is not None:
                     publication.track._end()
         self._fail_sid(said)
+        if by_us:
+            # as livekit.rtc: who leaves hears of its own tracks first, who is sent away after that
+            local._end(said)
         before = self._machine.state
-        after = self._machine.handle(RoomChange.CLOSED)
-        self._announce(before, after, reason)
-        everybody: list[Participant] = [local, *self._remote_participants.values()]
-        for each in everybody:
-            each._end(said)
+        self._announce(before, self._machine.handle(RoomChange.CLOSED), reason)
+        local._end(said)
+        for participant in self._remote_participants.values():
+            participant._end(said)
         self._fail_waits(said)
 
     def _core_lost(self) -> None:

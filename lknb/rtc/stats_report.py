@@ -87,6 +87,13 @@ def report_sent(sid: str, streams: Iterable[Figures]) -> list[RtcStats]:
     return entries
 
 
+def report_room(figures: Figures) -> tuple[list[RtcStats], list[RtcStats]]:
+    """The entries of all tracks, by peer connection: publisher (the only one there may be) and subscriber."""
+    sent = [entry for sid, streams in figures["sent"].items() for entry in report_sent(sid, streams)]
+    received = [entry for sid, track in figures["received"].items() for entry in report_received(sid, track)]
+    return (sent + received, []) if figures["single_peer_connection"] else (sent, received)
+
+
 def _report_stream(sid: str, figures: Figures, codec_id: str, now_us: int) -> list[RtcStats]:
     kind, ssrc = figures["kind"], figures["ssrc"]
     letter = kind[0].upper()

@@ -207,6 +207,18 @@ class Peer(ABC):
         text = base64.b64encode(payload).decode()
         await self.call("send_data", payload=text, reliable=reliable, topic=topic, to=list(to))
 
+    async def describe(self, metadata: str, name: str, attributes: dict[str, str]) -> None:
+        """Say this of oneself."""
+        await self.call("describe", metadata=metadata, name=name, attributes=attributes)
+
+    async def permit(self, *, everybody: bool = False, tracks: dict[str, list[str]] | None = None) -> None:
+        """Who may subscribe to our tracks: everybody, or by identity the sids listed, of which `*` is all."""
+        await self.call("permit", everybody=everybody, tracks=tracks or {})
+
+    async def log(self) -> list[list[Any]]:
+        """Everything the room told, in order (`tests/kit/event_log.py`); wheel and lknb only."""
+        return list(await self.call("log"))
+
     async def participants(self) -> list[str]:
         """Identities of the others."""
         return list(await self.call("participants"))

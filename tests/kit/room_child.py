@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.kit.event_log import EventLog
+
 SAMPLE_RATE_HZ = 48_000
 SAMPLES_10_MS = 480
 # A stream that is muted or unsubscribed ends with black 8x8 key frames of the server's making.
@@ -112,6 +114,7 @@ class RoomChild:
         self.rtc = importlib.import_module(module)
         self.room = self.rtc.Room()
         self.events: list[dict[str, Any]] = []
+        self.log = EventLog(self.room)
         self.readers: dict[str, VideoReader | AudioReader] = {}
         self.subscriptions: dict[str, int] = {}
         self.publications: dict[str, Any] = {}
@@ -250,6 +253,29 @@ class RoomChild:
         await self.room.local_participant.publish_data(
             base64.b64decode(payload), reliable=reliable, topic=topic, destination_identities=to
         )
+
+    async def do_describe(self, metadata: str, name: str, attributes: dict[str, str]) -> None:
+        participant = self.room.local_participant
+        await participant.set_metadata(metadata)
+        await participant.set_name(name)
+        await participant.set_attributes(attributes)
+
+    async def do_permit(self, everybody: bool, tracks: dict[str, list[str]]) -> None:
+        """Who may subscribe: everybody, or by identity the tracks listed, of which `*` is all."""
+        permissions = [
+            self.rtc.ParticipantTrackPermission(
+                participant_identity=identity,
+                allow_all="*" in sids,
+                allowed_track_sids=[sid for sid in sids if sid != "*"],
+            )
+            for identity, sids in tracks.items()
+        ]
+        self.room.local_participant.set_track_subscription_permissions(
+            allow_all_participants=everybody, participant_permissions=permissions
+        )
+
+    async def do_log(self) -> list[list[Any]]:
+        return self.log.lines
 
     async def do_events(self) -> list[dict[str, Any]]:
         return self.events

@@ -162,13 +162,31 @@ class TestPublishing:
         source = FakeSource()
         publication = await me.publish_track(source)
         assert source.open_handles
+        told: list[str] = []
+        for name in ("local_track_unpublished", "disconnected"):
+            room.on(name, lambda *_, name=name: told.append(name))
         await room.disconnect()
         assert source.open_handles == set()
-        assert publication.track is not None
+        assert publication.track is None
+        assert told == ["local_track_unpublished", "disconnected"]
         with pytest.raises(PublishTrackError):
             await me.publish_track(FakeSource())
         with pytest.raises(UnpublishTrackError):
             await me.unpublish_track(publication.sid)
+
+    async def test_whoever_is_sent_away_hears_of_the_end_of_its_tracks_after_that(
+        self, core: ScriptedCore, room: Room, me: LocalParticipant
+    ) -> None:
+        publication = await me.publish_track(FakeSource())
+        told: list[str] = []
+        for name in ("local_track_unpublished", "disconnected"):
+            room.on(name, lambda *_, name=name: told.append(name))
+        core.tell("disconnected", reason=models.DisconnectReason.ROOM_DELETED, message="")
+        await turn()
+        # as the official client does
+        assert told == ["disconnected", "local_track_unpublished"]
+        assert me.track_publications == {}
+        assert publication.track is None
 
     async def test_the_room_is_left_while_publishing(
         self, core: ScriptedCore, room: Room, me: LocalParticipant
