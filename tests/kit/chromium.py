@@ -142,14 +142,14 @@ class ChromiumPeer(Peer):
     async def set_video_fps(self, track_sid: str, fps: int) -> None:
         await self.call("set_video_fps", track_sid=track_sid, fps=fps)
 
-    async def time_picture(self, wish: str, track_sid: str, height: int, **options: Any) -> float:
-        """Ask for something ("set_video_quality", quality="low"); milliseconds until such a picture is shown."""
+    async def time_picture(self, wish: str, track_sid: str, shown: int, **options: Any) -> float:
+        """Ask for something ("set_video_quality", quality="low"); milliseconds until a picture `shown` high is there."""
         return float(
             await self.call(
                 "time_picture",
                 wish=wish,
                 track_sid=track_sid,
-                height=height,
+                shown=shown,
                 deadline_s=10 * TIME_FACTOR,
                 **options,
             )

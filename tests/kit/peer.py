@@ -203,6 +203,10 @@ class Peer(ABC):
         """`quality`: "low", "medium" or "high"."""
         await self.call("set_video_quality", track_sid=track_sid, quality=quality)
 
+    async def media_bytes(self) -> int:
+        """Bytes of media received so far, by the client's stats: all connections, all tracks, headers included."""
+        return int(await self.call("media_bytes"))
+
     async def send_data(self, payload: bytes, *, reliable: bool, topic: str = "", to: tuple[str, ...] = ()) -> None:
         text = base64.b64encode(payload).decode()
         await self.call("send_data", payload=text, reliable=reliable, topic=topic, to=list(to))

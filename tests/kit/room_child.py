@@ -309,6 +309,13 @@ class RoomChild:
                 return {"packets": inbound.received.packets_received, "concealed_s": concealed_s}
         return {"packets": 0, "concealed_s": 0.0}
 
+    async def do_media_bytes(self) -> int:
+        """Bytes of media that all connections of the room have received so far."""
+        stats = await self.room.get_rtc_stats()
+        everything = [*stats.publisher_stats, *stats.subscriber_stats]
+        inbound = [stat.inbound_rtp.inbound for stat in everything if stat.WhichOneof("stats") == "inbound_rtp"]
+        return sum(item.bytes_received + item.header_bytes_received for item in inbound)
+
     async def _report(self, track_sid: str, kind: type[VideoReader] | type[AudioReader]) -> dict[str, Any] | None:
         reader = self.readers.get(track_sid)
         return await reader.report() if isinstance(reader, kind) else None

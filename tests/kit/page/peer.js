@@ -24,6 +24,16 @@ const fromBase64 = (text) => Uint8Array.from(atob(text), (letter) => letter.char
 
 setLogLevel("warn");
 
+/** @type {RTCPeerConnection[]} */
+const connections = [];
+window.RTCPeerConnection = class extends RTCPeerConnection {
+  /** @param {RTCConfiguration} [configuration] */
+  constructor(configuration) {
+    super(configuration);
+    connections.push(this);
+  }
+};
+
 class PagePeer {
   constructor() {
     /** @type {import("livekit-client").Room | undefined} */
@@ -196,12 +206,23 @@ class PagePeer {
   }
 
   /** @param {Record<string, any>} options Ask for something; milliseconds until a picture of that height is shown. */
-  async time_picture({ wish, height, deadline_s, ...options }) {
+  async time_picture({ wish, shown, deadline_s, ...options }) {
     const reader = this.readers.get(options.track_sid);
     if (!(reader instanceof VideoReader)) throw new Error(`no reader of ${options.track_sid}`);
     const began = performance.now();
     /** @type {any} */ (this)[wish](options);
-    return (await reader.pictureOf(height, deadline_s * 1000)) - began;
+    return (await reader.pictureOf(shown, deadline_s * 1000)) - began;
+  }
+
+  /** Bytes of media that all connections of this page have received so far. */
+  async media_bytes() {
+    let bytes = 0;
+    for (const connection of connections) {
+      for (const stat of (await connection.getStats()).values()) {
+        if (stat.type === "inbound-rtp") bytes += stat.bytesReceived + stat.headerBytesReceived;
+      }
+    }
+    return bytes;
   }
 
   /** @param {Record<string, any>} options What Chromium counts of a stream it receives. */

@@ -1,0 +1,205 @@
+"""What reaches an official client is what it asked for: counted where the server writes packets, and by the client's stats."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+import pytest_asyncio
+from livekit.protocol import rtc
+
+from lknb.server.app import Server
+from lknb.server.config import ServerConfig
+from lknb.server.participant import Participant
+from lknb.server.subscription import Subscription
+from tests.interop.conftest import OpenPeer
+from tests.interop.row import BLUE, RED
+from tests.kit.chromium import ChromiumPeer
+from tests.kit.peer import Peer, is_near
+from tests.kit.poll import TIME_FACTOR, wait_until
+from tests.kit.token import API_KEY, API_SECRET, make_token
+
+NEGOTIATION = frozenset({"offer", "answer", "media_sections_requirement"})
+MODES = pytest.mark.parametrize("single_peer_connection", [True, False], ids=["v1", "v0"])
+
+
+@dataclass
+class Ledger:
+    """A server in this process, and what it sent to whom."""
+
+    server: Server
+    packets: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By (subscriber, track sid)."""
+    size: Counter[tuple[str, str]] = field(default_factory=Counter)
+    last_at: dict[tuple[str, str], float] = field(default_factory=dict)
+    messages: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By (participant, kind of message)."""
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.server.port}"
+
+    async def connect(self, peer: Peer, *, single: bool, **options: bool) -> None:
+        token = make_token(peer.identity, "room")
+        await peer.connect(self.url, token, single_peer_connection=single, **options)
+
+    def negotiations(self, identity: str) -> int:
+        return sum(count for (who, kind), count in self.messages.items() if who == identity and kind in NEGOTIATION)
+
+
+@pytest_asyncio.fixture
+async def ledger(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ledger]:
+    """Counting begins below everything that decides: at the call that encrypts and sends."""
+    config = ServerConfig(keys={API_KEY: API_SECRET}, port=0)
+    book = Ledger(Server(config))
+    start, send = Subscription.start, Participant.send
+
+    def counted_start(self: Subscription, payload_type: int, send_packet: Callable[[bytes], None], now: float) -> None:
+        key = (self.subscriber.participant.identity, self.publication.sid)
+
+        def counted(packet: bytes) -> None:
+            book.packets[key] += 1
+            book.size[key] += len(packet)
+            book.last_at[key] = time.monotonic()
+            send_packet(packet)
+
+        start(self, payload_type, counted, now)
+
+    def counted_send(self: Participant, message: rtc.SignalResponse) -> None:
+        book.messages[self.identity, message.WhichOneof("message") or ""] += 1
+        send(self, message)
+
+    monkeypatch.setattr(Subscription, "start", counted_start)
+    monkeypatch.setattr(Participant, "send", counted_send)
+    await book.server.start()
+    yield book
+    await book.server.close()
+
+
+@pytest.mark.interop("auto_subscribe off: bytes of unasked tracks")
+@MODES
+@pytest.mark.parametrize("kind", ["wheel", "livekit-client"])
+async def test_not_a_byte_of_an_unasked_track_arrives(
+    kind: str, single_peer_connection: bool, ledger: Ledger, open_peer: OpenPeer, request: pytest.FixtureRequest
+) -> None:
+    alice, bob, carol = [
+        await open_peer(which, name) for which, name in (("wheel", "alice"), (kind, "bob"), ("wheel", "carol"))
+    ]
+    await ledger.connect(alice, single=single_peer_connection)
+    await ledger.connect(bob, single=single_peer_connection, auto_subscribe=False)
+    await ledger.connect(carol, single=single_peer_connection)
+    red, blue = await alice.publish_video(RED), await alice.publish_video(BLUE)
+    voice = await alice.publish_audio()
+    for sid in (red, blue):
+        await carol.wait_video(sid, lambda report: report.frames >= 40)
+    assert {sid: state.participant for sid, state in (await bob.tracks()).items()} == {
+        red: "alice", blue: "alice", voice: "alice",
+    }  # fmt: skip
+    assert [key for key in ledger.packets if key[0] == "bob"] == []
+    assert await bob.media_bytes() == 0
+    assert await bob.events("track_subscribed") == []
+    await bob.set_subscribed(red, True)
+    seen = await bob.wait_video(red, lambda report: report.frames >= 20)
+    assert is_near(seen.colour, RED)
+    assert [key for key in ledger.packets if key[0] == "bob"] == [("bob", red)]
+    assert ledger.size["bob", red] > 0
+    assert [event.track_sid for event in await bob.events("track_subscribed")] == [red]
+    received, sent = await bob.media_bytes(), ledger.size["bob", red]
+    evidence = f"0 bytes before, then {sent} sent of the one asked for and {received} received, of the others 0"
+    request.node.user_properties.append(("evidence", evidence))
+
+
+@pytest.mark.interop("setEnabled: bytes stop for one subscriber, nothing is negotiated")
+@MODES
+async def test_a_disabled_track_stops_for_one_subscriber_and_without_negotiation(
+    single_peer_connection: bool, ledger: Ledger, open_peer: OpenPeer, request: pytest.FixtureRequest
+) -> None:
+    alice = await open_peer("wheel", "alice")
+    bob, carol = await open_peer("livekit-client", "bob"), await open_peer("wheel", "carol")
+    assert isinstance(bob, ChromiumPeer)
+    for peer in (alice, bob, carol):
+        await ledger.connect(peer, single=single_peer_connection)
+    camera, voice = await alice.publish_video(RED), await alice.publish_audio()
+    for peer in (bob, carol):
+        await peer.wait_video(camera, lambda report: report.frames > 5)
+        await peer.wait_audio(voice, lambda report: report.level > 0.05)
+    negotiations = ledger.negotiations("bob")
+    asked = time.monotonic()
+    for sid in (camera, voice):
+        await bob.set_enabled(sid, False)
+    before = {key: ledger.packets[key] for key in list(ledger.packets)}
+
+    def carol_goes_on() -> bool:
+        return all(ledger.packets["carol", sid] > before["carol", sid] + 40 for sid in (camera, voice))
+
+    await wait_until(carol_goes_on)
+    stopped_ms = max(ledger.last_at["bob", sid] - asked for sid in (camera, voice)) * 1000
+    assert stopped_ms < 500 * TIME_FACTOR, "packets went on"
+    received, heard = await bob.inbound(camera), await bob.media_bytes()
+    before = {key: ledger.packets[key] for key in list(ledger.packets)}
+    await wait_until(carol_goes_on)
+    assert (ledger.packets["bob", camera], ledger.packets["bob", voice]) == (
+        before["bob", camera],
+        before["bob", voice],
+    )
+    assert await bob.media_bytes() == heard
+    assert (await bob.inbound(camera)).bytes_received == received.bytes_received
+    await bob.set_enabled(voice, True)
+    shown_ms = await bob.time_picture("set_enabled", camera, 360, enabled=True)
+    await bob.wait_audio(voice, lambda report: report.level > 0.05)
+    assert ledger.negotiations("bob") == negotiations
+    assert await bob.events("track_unsubscribed") == []
+    assert shown_ms < 1000 * TIME_FACTOR
+    evidence = f"last packet {stopped_ms:.0f} ms after setEnabled(false), a picture {shown_ms:.0f} ms after true"
+    request.node.user_properties.append(("evidence", evidence))
+
+
+@pytest.mark.interop("size, frame rate and dynacast of a livekit-client camera")
+@MODES
+async def test_size_and_rate_decide_and_the_publisher_sends_what_somebody_wants(
+    single_peer_connection: bool, ledger: Ledger, open_peer: OpenPeer, request: pytest.FixtureRequest
+) -> None:
+    alice, bob = await open_peer("livekit-client", "alice"), await open_peer("livekit-client", "bob")
+    assert isinstance(alice, ChromiumPeer)
+    assert isinstance(bob, ChromiumPeer)
+    await ledger.connect(alice, single=single_peer_connection, dynacast=True)
+    await ledger.connect(bob, single=single_peer_connection)
+    camera = await alice.publish_camera(width=1280, height=720)
+    await bob.wait_video(camera, lambda report: report.height == 720, 30)
+    await bob.time_picture("set_video_dimensions", camera, 180, width=320, height=180)
+    lowered = time.monotonic()
+
+    async def sent() -> dict[str, int]:
+        return {rid: layer.frames_sent for rid, layer in (await alice.layers(camera)).items() if layer.active}
+
+    async def only_the_lowest() -> bool:
+        return set(await sent()) == {"q"}
+
+    await wait_until(only_the_lowest, 15, interval_s=0.1)
+    off_after_s = time.monotonic() - lowered
+    assert off_after_s > 3, "layers were taken away at once"
+    back_ms = await bob.time_picture("set_video_dimensions", camera, 720, width=1280, height=720)
+    assert back_ms < 2000 * TIME_FACTOR
+    back_to_medium_ms = await bob.time_picture("set_video_dimensions", camera, 360, width=640, height=360)
+    await bob.set_video_fps(camera, 5)
+
+    async def rate() -> float:
+        first, began = (await bob.inbound(camera)).frames_decoded, time.monotonic()
+        await asyncio.sleep(1.5)
+        return ((await bob.inbound(camera)).frames_decoded - first) / (time.monotonic() - began)
+
+    rates = [await rate()]
+    while len(rates) < 8 and not 1 < rates[-1] < 9:
+        rates.append(await rate())
+    assert 1 < rates[-1] < 9, rates
+    inbound = await bob.inbound(camera)
+    assert (inbound.pli_count, inbound.packets_lost) == (0, 0)
+    evidence = (
+        f"layers off {off_after_s:.1f} s after the last wish, 720p back in {back_ms:.0f} ms, 360p in {back_to_medium_ms:.0f} ms,"
+        f" {rates[-1]:.1f} fps of 20 when 5 were asked for"
+    )
+    request.node.user_properties.append(("evidence", evidence))
