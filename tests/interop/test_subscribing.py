@@ -203,3 +203,50 @@ async def test_size_and_rate_decide_and_the_publisher_sends_what_somebody_wants(
         f" {rates[-1]:.1f} fps of 20 when 5 were asked for"
     )
     request.node.user_properties.append(("evidence", evidence))
+
+
+@pytest.mark.interop("subscription permissions: revoked media stops")
+@MODES
+@pytest.mark.parametrize("kind", ["wheel", "livekit-client"])
+async def test_revoked_media_stops_at_once_and_comes_back(
+    kind: str, single_peer_connection: bool, ledger: Ledger, open_peer: OpenPeer, request: pytest.FixtureRequest
+) -> None:
+    alice, bob, carol = [
+        await open_peer(which, name) for which, name in ((kind, "alice"), ("livekit-client", "bob"), ("wheel", "carol"))
+    ]
+    for peer in (alice, bob, carol):
+        await ledger.connect(peer, single=single_peer_connection)
+    camera, voice = await alice.publish_video(RED), await alice.publish_audio()
+    for peer in (bob, carol):
+        await peer.wait_video(camera, lambda report: report.frames > 5)
+        await peer.wait_audio(voice, lambda report: report.level > 0.05)
+
+    async def others_go_on(*keys: tuple[str, str]) -> None:
+        before = dict(ledger.packets)
+        await wait_until(lambda: all(ledger.packets[key] > before[key] + 40 for key in keys))
+
+    # one of two tracks for bob, everything for carol
+    asked = time.monotonic()
+    await alice.set_track_permissions({"bob": [voice], "carol": None})
+    await others_go_on(("carol", camera), ("carol", voice), ("bob", voice))
+    stopped_ms = (ledger.last_at["bob", camera] - asked) * 1000
+    assert stopped_ms < 100 * TIME_FACTOR * 5, "wide, as the machine may be busy: it is one message and one call"
+    sent = ledger.packets["bob", camera]
+    await others_go_on(("carol", camera), ("bob", voice))
+    assert ledger.packets["bob", camera] == sent
+    await bob.wait_event("track_unsubscribed", track_sid=camera)
+    await bob.wait_event("track_subscription_permission_changed", track_sid=camera)
+    # a list does not cover what comes later, "all" does
+    second = await alice.publish_video(BLUE)
+    await carol.wait_video(second, lambda report: is_near(report.colour, BLUE))
+    assert ("bob", second) not in ledger.packets
+    # nobody at all, then everybody again
+    await alice.set_track_permissions({})
+    await bob.wait_event("track_unsubscribed", track_sid=voice)  # the wheel has no event for it
+    await wait_until(lambda: time.monotonic() - max(ledger.last_at.values()) > 0.5, what="silence")
+    await alice.set_track_permissions(everybody=True)
+    for peer in (bob, carol):
+        await peer.wait_video(camera, lambda report: report.frames > 5 and is_near(report.colour, RED))
+        await peer.wait_audio(voice, lambda report: report.level > 0.05)
+        await peer.wait_video(second, lambda report: is_near(report.colour, BLUE))
+    request.node.user_properties.append(("evidence", f"last packet {stopped_ms:.0f} ms after the call"))

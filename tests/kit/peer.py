@@ -203,6 +203,12 @@ class Peer(ABC):
         """`quality`: "low", "medium" or "high"."""
         await self.call("set_video_quality", track_sid=track_sid, quality=quality)
 
+    async def set_track_permissions(
+        self, tracks: dict[str, list[str] | None] | None = None, *, everybody: bool = False
+    ) -> None:
+        """Who may subscribe to what: the sids each identity may have, None for all of them."""
+        await self.call("set_track_permissions", everybody=everybody, tracks=tracks or {})
+
     async def media_bytes(self) -> int:
         """Bytes of media received so far, by the client's stats: all connections, all tracks, headers included."""
         return int(await self.call("media_bytes"))

@@ -249,6 +249,17 @@ class RoomChild:
         value = getattr(self.rtc.VideoQuality, f"VIDEO_QUALITY_{quality.upper()}")
         self._remote(track_sid).set_video_quality(value)
 
+    async def do_set_track_permissions(self, everybody: bool, tracks: dict[str, list[str] | None]) -> None:
+        permissions = [
+            self.rtc.ParticipantTrackPermission(
+                participant_identity=identity, allow_all=sids is None, allowed_track_sids=sids or []
+            )
+            for identity, sids in tracks.items()
+        ]
+        self.room.local_participant.set_track_subscription_permissions(
+            allow_all_participants=everybody, participant_permissions=permissions
+        )
+
     async def do_send_data(self, payload: str, reliable: bool, topic: str, to: list[str]) -> None:
         await self.room.local_participant.publish_data(
             base64.b64decode(payload), reliable=reliable, topic=topic, destination_identities=to

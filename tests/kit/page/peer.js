@@ -10,7 +10,8 @@ const EVENTS = [
   RoomEvent.TrackSubscribed, RoomEvent.TrackUnsubscribed, RoomEvent.TrackMuted, RoomEvent.TrackUnmuted,
   RoomEvent.LocalTrackPublished, RoomEvent.ActiveSpeakersChanged, RoomEvent.ConnectionStateChanged,
   RoomEvent.SignalReconnecting, RoomEvent.Reconnecting, RoomEvent.Reconnected, RoomEvent.Disconnected,
-  RoomEvent.TrackSubscriptionFailed, RoomEvent.TrackStreamStateChanged,
+  RoomEvent.TrackSubscriptionFailed, RoomEvent.TrackStreamStateChanged, RoomEvent.TrackSubscriptionPermissionChanged,
+  RoomEvent.ConnectionQualityChanged,
 ];
 
 /** @param {string} name */
@@ -188,6 +189,14 @@ class PagePeer {
   set_video_quality({ track_sid, quality }) {
     const qualities = { low: VideoQuality.LOW, medium: VideoQuality.MEDIUM, high: VideoQuality.HIGH };
     this.#remote(track_sid).setVideoQuality(qualities[/** @type {"low"} */ (quality)]);
+  }
+
+  /** @param {Record<string, any>} options `tracks`: the sids each identity may subscribe to, null for all of them. */
+  set_track_permissions({ everybody, tracks }) {
+    const permissions = Object.entries(tracks).map(([identity, sids]) => ({
+      participantIdentity: identity, allowAll: sids === null, allowedTrackSids: sids ?? [],
+    }));
+    this.#local.setTrackSubscriptionPermissions(everybody, permissions);
   }
 
   /** @param {Record<string, any>} options */
