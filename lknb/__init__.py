@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from lknb import api, errors, rtc, widgets
     from lknb.rtc.recorder import Recorder
     from lknb.rtc.running_source import MediaFile, TestPattern, Tone
-    from lknb.widgets import VideoView
+    from lknb.widgets import RoomAudio, VideoView
 
 __all__ = [
     "DevServer",
     "MediaFile",
     "Recorder",
+    "RoomAudio",
     "TestPattern",
     "Tone",
     "VideoView",
@@ -53,6 +54,7 @@ _MODULES = frozenset({"api", "errors", "rtc", "widgets"})
 _HOMES = {
     "MediaFile": "lknb.rtc.running_source",
     "Recorder": "lknb.rtc.recorder",
+    "RoomAudio": "lknb.widgets",
     "TestPattern": "lknb.rtc.running_source",
     "Tone": "lknb.rtc.running_source",
     "VideoView": "lknb.widgets",

@@ -31,7 +31,7 @@ In the core process:
     track_wishes.py       what we ask to be sent of them: the user's wishes and adaptive stream
     track.py              what views and readers see of a track; reader.py: frames to the kernel
     feed.py               a source and everybody who takes its frames; source/ the sources
-    lane.py               websockets to pages; lane_*.py its parts
+    lane.py               the ways to pages; lane_*.py its parts, lane_audio*.py those of a room's sound
 
 May not: decode what it receives (only its own sources use `codec`), import `rtc`, `widgets` or `server`. Everything runs on one
 event loop; only sources have threads.

@@ -24,6 +24,8 @@ On a lane of kind "video":
                    {"type": "visible", width, height, dpr, visible}
                    {"type": "picture", width, height, unseen} [png]    for the saved notebook
 
+On a lane of kind "audio": see `lane_audio_session`.
+
 The ticket travels in the list of subprotocols: it is in no URL, hence in no log and in no error text of the browser. The
 proxy of the notebook's server hands list and `Origin` on as they are; what else it says about its client is not looked at.
 """
@@ -93,7 +95,7 @@ class LaneServer:
         self._on_event = on_event
         self._held_bytes = held_bytes
         self._clock = clock
-        self._videos = VideoLanes(tracks, tell=self._tell, on_views=on_views, clock=clock)
+        self._videos = VideoLanes(tracks, tell=self.tell, on_views=on_views, clock=clock)
         self._kinds: dict[str, LaneKind] = {"video": self._videos, **(kinds or {})}
         self._tickets = TicketBook()
         self._ends: set[LaneEnd] = set()
@@ -170,6 +172,11 @@ class LaneServer:
             self._comms[lane][1].end(NORMAL, "the page has left")
 
     # ------------------------------------------------------------------ for the core
+
+    def tell(self, grant: Grant, header: dict[str, Any], buffers: list[bytes]) -> None:
+        """Tell the kernel something about a view."""
+        event = {"event": "view", "room": grant.room, "track_sid": grant.track_sid, "view": grant.view}
+        self._on_event({**event, **header}, buffers)
 
     def refresh(self) -> None:
         """Look at all rooms again, because a track was muted or has ended. It is also done ten times a second."""
@@ -299,8 +306,4 @@ class LaneServer:
         self._told[view] = best
         if not best:
             del self._told[view]
-        self._tell(grant, {"type": "lane", "lane": best}, [])
-
-    def _tell(self, grant: Grant, header: dict[str, Any], buffers: list[bytes]) -> None:
-        event = {"event": "view", "room": grant.room, "track_sid": grant.track_sid, "view": grant.view}
-        self._on_event({**event, **header}, buffers)
+        self.tell(grant, {"type": "lane", "lane": best}, [])

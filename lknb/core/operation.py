@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import time
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -13,6 +14,7 @@ from livekit.protocol import models, rtc
 from lknb.core.dispatch import Notice, Reply, Request
 from lknb.core.feed import Feed
 from lknb.core.lane import LaneServer
+from lknb.core.lane_audio import AudioLanes
 from lknb.core.link import KernelLink
 from lknb.core.message import Header
 from lknb.core.options import ConnectOptions
@@ -20,7 +22,7 @@ from lknb.core.reader import KernelReader
 from lknb.core.session import RoomSession
 from lknb.core.source import EncodedSource, FrameSource, describe_source, open_source
 from lknb.core.source.frames import frame_from_header
-from lknb.core.track import EncodedTrack
+from lknb.core.track import EncodedTrack, RemoteTrack
 from lknb.errors import CoreError, DisconnectedError, MediaError, PublishDataError, TrackError, WireError
 from lknb.logic.audience import Viewer
 from lknb.logic.track_setting import Dimensions
@@ -55,8 +57,17 @@ class RoomCore:
         self._readers: dict[tuple[int, str], KernelReader] = {}
         self._attached: dict[tuple[int, str], dict[int, Viewer]] = {}
         self._ending: set[asyncio.Task[None]] = set()
+        sound = AudioLanes(
+            self._audio_tracks,
+            tell=lambda grant, header, buffers: self._lanes.tell(grant, header, buffers),
+            clock=time.monotonic,
+        )
         self._lanes = LaneServer(
-            self._find_track, on_event=link.send, on_views=self._look, held_bytes=lambda: link.waiting_bytes
+            self._find_track,
+            kinds={"audio": sound},
+            on_event=link.send,
+            on_views=self._look,
+            held_bytes=lambda: link.waiting_bytes,
         )
         self.requests: dict[str, Request] = {
             "connect": self._connect,
@@ -261,6 +272,10 @@ class RoomCore:
 
     def _lane_close(self, header: Header, buffers: list[bytes]) -> None:
         self._lanes.close_comm(header["lane"])
+
+    def _audio_tracks(self, handle: int) -> list[RemoteTrack] | None:
+        session = self._rooms.get(handle)
+        return session.subscribing.audio_tracks() if session is not None else None
 
     def _find_track(self, handle: int, sid: str) -> EncodedTrack | None:
         session = self._rooms.get(handle)

@@ -63,6 +63,10 @@ class Subscribing:
         """Participant sid and info of a track that somebody else publishes, received or not."""
         return self._infos.get(sid)
 
+    def audio_tracks(self) -> list[RemoteTrack]:
+        """The audio tracks that are received."""
+        return [it.track for it in self._subscriptions.values() if it.track.kind == "audio"]
+
     def stats(self) -> dict[str, dict[str, Any]]:
         """Figures by track sid."""
         now = time.monotonic()

@@ -16,7 +16,7 @@
     recorder.py           a track or a participant -> a file; frame_writer.py writes it
     stats.py              statistics as `livekit.rtc.stats` has them; stats_report.py from what the core counted
     av_synchronizer.py    sound and picture in step; audio_mixer.py, audio_resampler.py sound on its way
-    display.py            the hook through which `lknb.widgets` shows tracks in a cell
+    display.py            the hook through which `lknb.widgets` shows tracks in a cell; playback.py plays their room
 
 May not: import widgets, or know how signalling and media travel: that is the core's, in a process of its own. What knows pixels
 and samples, and with it PyAV and numpy, is imported at its first use: watching a room needs neither.

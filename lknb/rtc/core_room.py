@@ -12,12 +12,15 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from livekit.protocol import models, rtc
 
 from lknb.core.client import CoreClient
 from lknb.errors import DisconnectedError
+
+if TYPE_CHECKING:
+    from lknb.rtc.room import Room
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +43,8 @@ class CoreRoom:
         self.client = client
         self.handle = client.next_handle()
         self.loop = loop
+        self.room: Room | None = None
+        """Whose it is; None until it was joined."""
         self._deliver = deliver
         self._on_lost = on_lost
         self._early: list[tuple[Mapping[str, Any], list[bytes]]] | None = []

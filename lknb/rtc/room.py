@@ -239,6 +239,7 @@ class Room(RoomInfo):
 
     def _begin(self, core: CoreRoom, response: rtc.JoinResponse, options: RoomOptions) -> None:
         self._core = core
+        core.room = self
         self._auto_subscribe = options.auto_subscribe
         self._roster = Roster()
         self._roster.join(response)

@@ -27,6 +27,7 @@ Events that only livekit-client has:
     track_stream_state_changed, track_subscription_status_changed           publication, state or status, participant
     track_subscription_permission_changed                                   publication, allowed, participant
     recording_status_changed                                                whether the room is recorded
+    audio_playback_status_changed                                           whether pages that show the room may play it
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from lknb.errors import DisconnectedError
 from lknb.logic.roster import Roster
 from lknb.rtc import stats
 from lknb.rtc.event_emitter import EventEmitter
+from lknb.rtc.playback import playback_of
 from lknb.rtc.room_sid import RoomSid
 
 RoomEvents = Literal[
@@ -52,7 +54,7 @@ RoomEvents = Literal[
     "transcription_received", "e2ee_state_changed", "connection_state_changed", "connected", "disconnected",
     "reconnecting", "reconnected", "room_updated", "moved", "token_refreshed", "data_track_published",
     "data_track_unpublished", "track_stream_state_changed", "track_subscription_status_changed",
-    "track_subscription_permission_changed", "recording_status_changed",
+    "track_subscription_permission_changed", "recording_status_changed", "audio_playback_status_changed",
 ]  # fmt: skip
 
 
@@ -109,6 +111,21 @@ class RoomInfo(EventEmitter[RoomEvents]):
     def is_recording(self) -> bool:
         """Whether the room is being recorded."""
         return self._roster.room.active_recording
+
+    @property
+    def can_playback_audio(self) -> bool:
+        """False while a page that shows the room waits for a click before it may play (livekit-client)."""
+        playback = playback_of(self)
+        return playback is None or playback.can_playback
+
+    async def start_audio(self) -> None:
+        """Have the pages that show the room play it, where the browser held that back (livekit-client).
+
+        Raises `MediaError` when the browser still wants a click: no program can do without it.
+        """
+        playback = playback_of(self)
+        if playback is not None:
+            await playback.start()
 
     @property
     def empty_timeout(self) -> float:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from lknb.rtc.room import Room
     from lknb.rtc.source import MediaSource
     from lknb.rtc.stats import RtcStats
     from lknb.rtc.track_publication import TrackPublication
@@ -75,6 +76,11 @@ class Track(EventEmitter[TrackEvents]):
         return self._member.info.name or self._member.identity if self._member is not None else ""
 
     @property
+    def participant_identity(self) -> str:
+        """Whose it is; empty until it is published."""
+        return self._member.identity if self._member is not None else ""
+
+    @property
     def muted(self) -> bool:
         """Whether its publisher has muted it."""
         return self._entry.info.muted
@@ -83,6 +89,11 @@ class Track(EventEmitter[TrackEvents]):
     def stream_state(self) -> StreamState:
         """Whether the server lets it through to us; a track of ours is always active."""
         return StreamState.STATE_PAUSED if self._entry.paused else StreamState.STATE_ACTIVE
+
+    @property
+    def room(self) -> Room | None:
+        """The room it is in; None when it is in none."""
+        return self._core.room if self._core is not None and not self._core.closed else None
 
     @property
     def room_handle(self) -> int:
@@ -201,9 +212,13 @@ class LocalAudioTrack(LocalTrackBase):
             raise TrackError(f"an audio track needs an audio source, not {source!r}")
         return LocalAudioTrack(name, models.TrackType.AUDIO, source)
 
+    def _ipython_display_(self) -> None:
+        # nobody wants to hear themselves
+        display_view("own_audio", self)
+
 
 class RemoteAudioTrack(Track):
-    """A sound of somebody else. Read it with `AudioStream`."""
+    """A sound of somebody else. Read it with `AudioStream`; as the last line of a cell its room is heard."""
 
 
 class TrackView(Protocol):

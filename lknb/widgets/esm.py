@@ -17,11 +17,14 @@ import re
 from functools import cache
 from importlib.resources import files
 
-PAGE_MODULES = ("host", "uplink", "dialer", "face", "tile", "session", "video")
+PAGE_MODULES = ("host", "uplink", "dialer", "dom", "page", "output", "hear", "face", "tile", "session", "video")
 WORKER_MODULES = ("message", "channel", "codec", "gate", "painter", "player", "worker")
 LOADER_MODULES = ("loader",)
 CONTROL_MODULES = ("dom", "figure", "control")
 """Before the module of each view without video, see `control_code`."""
+AUDIO_MODULES = ("host", "uplink", "dialer", "dom", "page", "output", "hear", "mixing", "bar", "hearer", "audio")
+AUDIO_WORKER_MODULES = ("message", "channel", "listener", "ear")
+MIXER_MODULES = ("ring", "mixer")
 
 _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default\b)", re.MULTILINE)
@@ -45,7 +48,30 @@ def video_esm() -> str:
 @cache
 def video_css() -> str:
     """The style of `VideoView`, in the theme's colours."""
-    return _BLANK.sub("", _COMMENT.sub("", _read("video.css")))
+    return _style("video.css", "hear.css")
+
+
+@cache
+def audio_code() -> str:
+    """As `video_code`, for `RoomAudio` and `AudioView`, with the text of their audio thread."""
+    mixer = _join(MIXER_MODULES)
+    name = f"lknb-mixer-{_digest(mixer)}"
+    inserted = _insert(
+        WORKER_SOURCE=_join(AUDIO_WORKER_MODULES), MIXER_NAME=name, MIXER_SOURCE=_insert(MIXER_NAME=name) + mixer
+    )
+    return inserted + _join(AUDIO_MODULES)
+
+
+@cache
+def audio_esm() -> str:
+    """The loader of `audio_code()`."""
+    return _load(audio_code())
+
+
+@cache
+def audio_css() -> str:
+    """The style of `RoomAudio` and `AudioView`."""
+    return _style("audio.css", "hear.css")
 
 
 @cache
@@ -63,12 +89,19 @@ def control_esm(module: str) -> str:
 @cache
 def control_css() -> str:
     """The style of the views without video."""
-    return _BLANK.sub("", _COMMENT.sub("", _read("control.css")))
+    return _style("control.css")
 
 
 def _load(code: str) -> str:
-    identity = hashlib.sha256(code.encode()).hexdigest()[:16]
-    return _insert(CODE_ID=identity) + _join(LOADER_MODULES)
+    return _insert(CODE_ID=_digest(code)) + _join(LOADER_MODULES)
+
+
+def _digest(code: str) -> str:
+    return hashlib.sha256(code.encode()).hexdigest()[:16]
+
+
+def _style(*names: str) -> str:
+    return "".join(_BLANK.sub("", _COMMENT.sub("", _read(name))) for name in names)
 
 
 def _insert(**values: str) -> str:

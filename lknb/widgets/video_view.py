@@ -19,6 +19,7 @@ from lknb.widgets.esm import video_code, video_css, video_esm
 from lknb.widgets.label import visible_label
 from lknb.widgets.lane_widget import LaneWidget
 from lknb.widgets.picture import SavedPicture
+from lknb.widgets.room_audio import audio_id_of
 
 ViewState: TypeAlias = Literal["connecting", "waiting", "playing", "muted", "ended", "error"]
 STATES: tuple[ViewState, ...] = ("connecting", "waiting", "playing", "muted", "ended", "error")
@@ -78,6 +79,7 @@ class VideoView(LaneWidget):
         ("contain", "cover"), "contain", help="contain: all of the picture; cover: all of the box."
     ).tag(sync=True)
     mirror = traitlets.Bool(False, help="Left and right are exchanged, as in a mirror.").tag(sync=True)
+    _audio = traitlets.Unicode(read_only=True).tag(sync=True)
     muted = traitlets.Bool(False, read_only=True, help="Whether the publisher has muted the track.")
     state = traitlets.Enum(STATES, "connecting", read_only=True, help="What is to be seen, on whatever page sees most.")
     error = traitlets.Unicode(read_only=True, help="Why there is no picture, in state error; else empty.")
@@ -93,6 +95,7 @@ class VideoView(LaneWidget):
             traits["layout"] = Layout(width=f"{_usual_width(width)}px")
         label = visible_label(_name_of(track) if name is None else name)
         self.set_trait("track_sid", track.sid)
+        self.set_trait("_audio", audio_id_of(track))
         self.set_trait("width", width)
         self.set_trait("height", height)
         self.set_trait("muted", track.muted)

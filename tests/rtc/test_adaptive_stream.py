@@ -170,14 +170,7 @@ async def test_pages_decide_what_flows(server: Server, core: None) -> None:
         handle = it.publication.track.room_handle
         client = CoreClient.shared()
         ok, _ = await client.request(
-            {
-                "op": "lane_ticket",
-                "kind": "video",
-                "room": handle,
-                "track_sid": it.sid,
-                "view": "view",
-                "origin": ORIGIN,
-            }
+            {"op": "lane_ticket", "room": handle, "track_sid": it.sid, "view": "view", "origin": ORIGIN}
         )
         socket = await http.ws_connect(
             f"ws://127.0.0.1:{ok['port']}/", protocols=(PROTOCOL, TICKET_PREFIX + ok["ticket"]), origin=ORIGIN

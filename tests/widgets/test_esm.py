@@ -19,14 +19,23 @@ TOP_LEVEL = re.compile(r"^(?:export )?(?:async )?(?:const|let|var|function|class
 
 
 def test_every_module_goes_to_the_page_or_the_worker_once():
-    parts = [*esm.PAGE_MODULES, *esm.WORKER_MODULES, *esm.LOADER_MODULES, *esm.CONTROL_MODULES, *CONTROLS, "inserted"]
+    sound = [*esm.AUDIO_MODULES, *esm.AUDIO_WORKER_MODULES, *esm.MIXER_MODULES]
+    video = [*esm.PAGE_MODULES, *esm.WORKER_MODULES, *esm.LOADER_MODULES]
+    parts = [*video, *sound, *esm.CONTROL_MODULES, *CONTROLS, "inserted"]
     assert sorted(set(parts)) == [path.stem for path in MODULES]
 
 
 @pytest.mark.parametrize(
     "names",
-    [esm.PAGE_MODULES, esm.WORKER_MODULES, *((*esm.CONTROL_MODULES, name) for name in CONTROLS)],
-    ids=["page", "worker", *CONTROLS],
+    [
+        esm.PAGE_MODULES,
+        esm.WORKER_MODULES,
+        esm.AUDIO_MODULES,
+        esm.AUDIO_WORKER_MODULES,
+        esm.MIXER_MODULES,
+        *((*esm.CONTROL_MODULES, name) for name in CONTROLS),
+    ],
+    ids=["page", "worker", "audio page", "audio worker", "audio thread", *CONTROLS],
 )
 def test_modules_that_are_joined_declare_different_names_and_come_after_what_they_use(names):
     declared = [name for module in names for name in TOP_LEVEL.findall((JS / f"{module}.js").read_text())]
@@ -40,8 +49,8 @@ def test_modules_that_are_joined_declare_different_names_and_come_after_what_the
 
 @pytest.mark.parametrize(
     "text",
-    [esm.video_esm(), esm.video_code(), *map(esm.control_code, CONTROLS)],
-    ids=["loader", "code", *CONTROLS],
+    [esm.video_esm(), esm.video_code(), esm.audio_code(), *map(esm.control_code, CONTROLS)],
+    ids=["loader", "video", "audio", *CONTROLS],
 )
 def test_a_joined_text_is_one_module_with_a_default_export(text):
     assert len(re.findall(r"^export", text, re.MULTILINE)) == 1
@@ -60,6 +69,7 @@ def test_a_joined_text_is_one_module_with_a_default_export(text):
 def test_the_texts_are_small():
     assert len(esm.video_esm()) < 1_000, "browsers keep it for every widget there ever was"
     assert len(esm.video_code()) < 45_000, "it is sent with every widget"
+    assert len(esm.audio_code()) < 45_000
     assert max(len(esm.control_code(name)) for name in CONTROLS) < 15_000
 
 
@@ -92,9 +102,23 @@ def test_the_code_is_loaded_once_for_all_widgets_and_again_after_a_failure():
     assert told.splitlines() == ["SyntaxError", "closed a", '["",null]', "2"]
 
 
-def test_the_workers_text_is_a_classic_script():
-    worker = json.loads(re.match(r"const WORKER_SOURCE = (.*);\n", esm.video_code())[1])
+@pytest.mark.parametrize("code", [esm.video_code(), esm.audio_code()], ids=["video", "audio"])
+def test_the_workers_text_is_a_classic_script(code):
+    worker = json.loads(re.match(r"const WORKER_SOURCE = (.*);\n", code)[1])
     node("import vm from 'node:vm'; new vm.Script(process.argv[1])", worker)
+
+
+def test_the_audio_threads_text_registers_the_mixer_under_the_name_the_page_asks_for():
+    values = dict(re.findall(r"^const (MIXER_\w+) = (.*);$", esm.audio_code(), re.MULTILINE))
+    told = node(
+        """
+        globalThis.AudioWorkletProcessor = class {};
+        globalThis.registerProcessor = (name, made) => console.log(name, typeof made.prototype.process);
+        await import("data:text/javascript," + encodeURIComponent(process.argv[1]));
+        """,
+        json.loads(values["MIXER_SOURCE"]),
+    )
+    assert told.split() == [json.loads(values["MIXER_NAME"]), "function"]
 
 
 def test_comments_stay_home():

@@ -1,5 +1,7 @@
 // What one view looks like: a box of the track's shape with the picture in it, a name on it, and words where no picture is.
 
+import { drawing, make } from "./dom.js";
+
 /**
  * @typedef {object} Look
  * @property {TileState} state
@@ -29,8 +31,6 @@ const ICONS = {
   ended: "M4 6h16v12H4zM9.5 9.5l5 5M14.5 9.5l-5 5",
   error: "M12 4L2.5 20h19zM12 10v4.5M12 17.2v.3",
 };
-
-const SVG = "http://www.w3.org/2000/svg";
 
 export class Face {
   /**
@@ -87,23 +87,6 @@ export class Face {
     this.icon.replaceChildren();
     this.icon.classList.toggle("lknb-video-spinner", !lines);
     if (!lines) return;
-    const svg = document.createElementNS(SVG, "svg");
-    svg.setAttribute("viewBox", "0 0 24 24");
-    const path = document.createElementNS(SVG, "path");
-    path.setAttribute("d", lines);
-    svg.append(path);
-    this.icon.append(svg);
+    this.icon.append(drawing(lines));
   }
-}
-
-/**
- * @param {string} tag
- * @param {string} className
- * @param {Record<string, string>} attributes
- */
-function make(tag, className, attributes) {
-  const element = document.createElement(tag);
-  element.className = className;
-  Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
-  return element;
 }

@@ -8,6 +8,8 @@ interface WidgetModel {
   on(name: string, callback: (...args: any[]) => void): void;
   off(name: string, callback?: (...args: any[]) => void): void;
   send(content: unknown, callbacks?: unknown, buffers?: ArrayBuffer[]): void;
+  /** Of hosts built on ipywidgets. */
+  widget_manager?: { get_model?(id: string): Promise<unknown> };
 }
 
 type LaneName = "direct" | "proxy" | "comm";
@@ -36,3 +38,58 @@ interface WorkerScope {
   onmessage: ((event: MessageEvent<PlayerCommand>) => void) | null;
   postMessage(message: PlayerEvent): void;
 }
+
+/** To the audio thread: from the page how to begin and to end, from the Worker what to play. */
+type MixerCommand =
+  | { type: "sound"; index: number; position: number; channels: Float32Array[] }
+  | { type: "flush"; index: number }
+  | { type: "drop"; index: number }
+  | { type: "gain"; index: number; gain: number };
+type MixerOrder = { type: "source"; port: MessagePort } | { type: "end" };
+
+interface HeardTrack {
+  index: number;
+  sid: string;
+  participant: string;
+  muted: boolean;
+}
+
+/** From the part of the Worker that listens. */
+type ListenerEvent =
+  | { type: "tracks"; tracks: HeardTrack[] }
+  | { type: "levels"; levels: Record<string, number> }
+  | { type: "ended" };
+
+/** Page to the Worker that listens to a room, and back. */
+type EarCommand =
+  | { type: "open"; way: import("./channel.js").Way }
+  | { type: "hangup" }
+  | { type: "sink"; sink: MessagePort | null; blocked: boolean }
+  | { type: "gains"; gains: Record<string, number> };
+type EarEvent =
+  | ListenerEvent
+  | { type: "opened"; name: LaneName }
+  | { type: "closed"; name: LaneName; opened: boolean };
+interface EarScope {
+  onmessage: ((event: MessageEvent<EarCommand>) => void) | null;
+  postMessage(message: EarEvent): void;
+}
+
+/** What plays a room in this page, as its views know it. */
+interface SoundPlayer {
+  /** Whether there is something to be heard, if the browser lets us. */
+  readonly playing: boolean;
+  readonly state: string;
+  readonly status: string;
+  readonly tracks: HeardTrack[];
+  /** From 0 to 1, by track sid. */
+  readonly levels: Record<string, number>;
+}
+
+/** The global object of an audio worklet. */
+declare const currentFrame: number;
+declare class AudioWorkletProcessor {
+  readonly port: MessagePort;
+  process(inputs: Float32Array[][], outputs: Float32Array[][], parameters: Record<string, Float32Array>): boolean;
+}
+declare function registerProcessor(name: string, processor: new () => AudioWorkletProcessor): void;

@@ -11,3 +11,12 @@ export const WORKER_SOURCE = "";
  * @type {string}
  */
 export const CODE_ID = "";
+
+/**
+ * The text of the audio thread, and the name of the processor it registers; a page may have those of several lknb.
+ * @type {string}
+ */
+export const MIXER_SOURCE = "";
+
+/** @type {string} */
+export const MIXER_NAME = "";

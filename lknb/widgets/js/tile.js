@@ -1,6 +1,7 @@
 // One view of a widget: where it stands in the page, whether anybody sees it, and its canvas.
 
 import { Face } from "./face.js";
+import { Hearing } from "./hear.js";
 
 /** @typedef {import("./session.js").Session} Session */
 /** A canvas that the Worker paints. @typedef {{ id: number, canvas: HTMLCanvasElement }} Hung */
@@ -34,6 +35,7 @@ export class Tile {
     this.sizeObserver.observe(this.face.root);
     this.sightObserver = new IntersectionObserver((entries) => this.see(entries[entries.length - 1].isIntersecting));
     this.sightObserver.observe(this.face.root);
+    this.hearing = new Hearing(model, this.face.root);
     session.attach(this);
     this.hang();
     this.update();
@@ -48,6 +50,7 @@ export class Tile {
   #end() {
     this.sizeObserver.disconnect();
     this.sightObserver.disconnect();
+    this.hearing.dispose();
     const hung = this.takeDown();
     if (hung) this.session.command({ type: "drop", id: hung.id });
     this.face.root.remove();

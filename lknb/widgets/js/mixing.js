@@ -1,0 +1,33 @@
+// The end of a room's sound in the audio thread of the page, as the page holds it.
+
+import { MIXER_NAME, MIXER_SOURCE } from "./inserted.js";
+import { connectOutput, openContext } from "./output.js";
+
+/** @type {WeakMap<AudioContext, Promise<void>>} */
+const mixersLoaded = new WeakMap();
+
+/**
+ * A mixer, and the volume behind it, which is heard.
+ * @returns {Promise<{ mixer: AudioWorkletNode, volume: GainNode, disconnect: () => void }>}
+ */
+export async function openMixer() {
+  const context = openContext();
+  let ready = mixersLoaded.get(context);
+  if (!ready) {
+    const url = URL.createObjectURL(new Blob([MIXER_SOURCE], { type: "text/javascript" }));
+    ready = context.audioWorklet.addModule(url).finally(() => URL.revokeObjectURL(url));
+    mixersLoaded.set(context, ready);
+  }
+  const volume = context.createGain();
+  // from here on nobody closes the context
+  const disconnect = connectOutput(volume);
+  try {
+    await ready;
+    const mixer = new AudioWorkletNode(context, MIXER_NAME, { numberOfInputs: 0, outputChannelCount: [2] });
+    mixer.connect(volume);
+    return { mixer, volume, disconnect };
+  } catch (error) {
+    disconnect();
+    throw error;
+  }
+}

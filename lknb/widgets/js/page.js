@@ -1,0 +1,78 @@
+// What all widgets of one page share, those of several kernels included: the way out for sound, and who plays which room.
+
+/**
+ * The sound of one room in this page.
+ * @typedef {object} RoomSound
+ * @property {Set<object>} views what shows the room here; while there is one, its sound is played
+ * @property {SoundPlayer | null} player
+ */
+
+/**
+ * @typedef {object} Page
+ * @property {AudioContext | null} context
+ * @property {GainNode | null} output all sound goes through it
+ * @property {number} outputs how many nodes are connected to it
+ * @property {boolean} blocked whether the browser wants a click or a key before it plays
+ * @property {Map<string, RoomSound>} rooms by the id of their `RoomAudio`
+ * @property {EventTarget} changes "blocked", "views", "player", "tracks" and "levels" are dispatched to it
+ */
+
+/** @returns {Page} */
+export function thisPage() {
+  const shared = /** @type {Record<symbol, Page | undefined>} */ (/** @type {unknown} */ (globalThis));
+  return (shared[Symbol.for("lknb.page")] ??= {
+    context: null,
+    output: null,
+    outputs: 0,
+    blocked: false,
+    rooms: new Map(),
+    changes: new EventTarget(),
+  });
+}
+
+/** @param {"blocked" | "views" | "player" | "tracks" | "levels"} what */
+export function announce(what) {
+  thisPage().changes.dispatchEvent(new Event(what));
+}
+
+/**
+ * @param {string} key
+ * @returns {RoomSound}
+ */
+export function soundOf(key) {
+  const { rooms } = thisPage();
+  let sound = rooms.get(key);
+  if (!sound) rooms.set(key, (sound = { views: new Set(), player: null }));
+  return sound;
+}
+
+/**
+ * A view of the room is displayed, or not any more.
+ * @param {string} key
+ * @param {object} view
+ * @param {boolean} shown
+ */
+export function showRoom(key, view, shown) {
+  const sound = soundOf(key);
+  if (shown) sound.views.add(view);
+  else sound.views.delete(view);
+  forgetUnused(key);
+  announce("views");
+}
+
+/**
+ * @param {string} key
+ * @param {SoundPlayer | null} player
+ */
+export function setPlayer(key, player) {
+  soundOf(key).player = player;
+  forgetUnused(key);
+  announce("player");
+}
+
+/** @param {string} key */
+function forgetUnused(key) {
+  const { rooms } = thisPage();
+  const sound = rooms.get(key);
+  if (sound && !sound.views.size && !sound.player) rooms.delete(key);
+}
