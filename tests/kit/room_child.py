@@ -35,6 +35,8 @@ class VideoReader:
         self.track, self.subscription = track, subscription
         self.frames = self.closing_frames = self.width = self.height = 0
         self.colour = [0, 0, 0]
+        self.last_at_s = time.monotonic()
+        self.longest_gap_s = 0.0
         self.stream = rtc.VideoStream(track, format=rtc.VideoBufferType.RGBA)
         self.task = asyncio.ensure_future(self._read())
 
@@ -45,6 +47,9 @@ class VideoReader:
                 self.closing_frames += 1
                 continue
             self.frames += 1
+            now_s = time.monotonic()
+            self.longest_gap_s = max(self.longest_gap_s, now_s - self.last_at_s)
+            self.last_at_s = now_s
             self.width, self.height = frame.width, frame.height
             picture = np.frombuffer(frame.data, np.uint8).reshape(frame.height, frame.width, 4)
             middle = picture[frame.height // 4 : -frame.height // 4, frame.width // 4 : -frame.width // 4, :3]
@@ -326,6 +331,18 @@ class RoomChild:
         everything = [*stats.publisher_stats, *stats.subscriber_stats]
         inbound = [stat.inbound_rtp.inbound for stat in everything if stat.WhichOneof("stats") == "inbound_rtp"]
         return sum(item.bytes_received + item.header_bytes_received for item in inbound)
+
+    async def do_flow(self, track_sid: str) -> dict[str, float]:
+        """Of a video track that is received: what libwebrtc has counted, and the longest time without a picture since
+        the last call."""
+        reader = self.readers[track_sid]
+        gap_s, reader.longest_gap_s = max(reader.longest_gap_s, time.monotonic() - reader.last_at_s), 0.0
+        flow = {"width": 0, "frames": 0, "bytes": 0, "gap_s": gap_s}
+        for stat in await reader.track.get_stats():
+            if stat.WhichOneof("stats") == "inbound_rtp":
+                inbound = stat.inbound_rtp.inbound
+                flow |= {"width": reader.width, "frames": inbound.frames_decoded, "bytes": inbound.bytes_received}
+        return flow
 
     async def _report(self, track_sid: str, kind: type[VideoReader] | type[AudioReader]) -> dict[str, Any] | None:
         reader = self.readers.get(track_sid)
