@@ -163,10 +163,13 @@ class LocalParticipant(Participant):
     ) -> None:
         """Say who may subscribe to our tracks: everybody, or those listed and nobody else.
 
-        Replaces what was said before. A track published later is covered by `allow_all` only.
+        Replaces what was said before. A track published later is covered by `allow_all` only. Raises ValueError for a
+        permission without an identity: servers pass over all that was said with it.
         """
         permission = rtc.SubscriptionPermission(all_participants=allow_all_participants)
         for each in participant_permissions or ():
+            if not each.participant_identity:
+                raise ValueError("a ParticipantTrackPermission needs a participant_identity")
             permission.track_permissions.add(
                 participant_identity=each.participant_identity,
                 all_tracks=each.allow_all,

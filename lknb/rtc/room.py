@@ -198,7 +198,7 @@ class Room(RoomInfo):
     @property
     def active_speakers(self) -> list[Participant]:
         """Who speaks now, loudest first; ourselves included."""
-        return list(self._active_speakers)
+        return list(self._active_speakers) if self._core is not None else []
 
     def tracks(
         self,
