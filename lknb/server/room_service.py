@@ -75,7 +75,8 @@ class RoomService:
         return room
 
     def _participant(self, room: str, identity: str) -> Participant:
-        participant = self._room(room).find(identity)
+        found = self._registry.rooms.get(room)
+        participant = found.find(identity) if found is not None else None
         if participant is None:
             raise TwirpError("not_found", "participant does not exist")
         return participant
@@ -107,8 +108,10 @@ class RoomService:
         return proto.DeleteRoomResponse()
 
     async def _list_participants(self, request: proto.ListParticipantsRequest) -> proto.ListParticipantsResponse:
-        participants = [participant.info for participant in self._room(request.room).participants.values()]
-        return proto.ListParticipantsResponse(participants=participants)
+        room = self._registry.rooms.get(request.room)
+        # in a room that is not there is nobody, says the real server
+        participants = list(room.participants.values()) if room is not None else []
+        return proto.ListParticipantsResponse(participants=[participant.info for participant in participants])
 
     async def _get_participant(self, request: proto.RoomParticipantIdentity) -> models.ParticipantInfo:
         return self._participant(request.room, request.identity).info

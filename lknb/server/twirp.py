@@ -90,6 +90,8 @@ async def _serve(methods: Mapping[str, Method], request: web.Request) -> web.Res
         raise TwirpError("malformed", "the request could not be decoded") from None
     answer = await method.call(request.headers.get("Authorization", ""), message)
     if kind == "application/json":
-        text = MessageToJson(answer, preserving_proto_field_name=True, indent=None)
+        text = MessageToJson(
+            answer, preserving_proto_field_name=True, indent=None, always_print_fields_with_no_presence=True
+        )
         return web.Response(text=text, content_type="application/json")
     return web.Response(body=answer.SerializeToString(), content_type="application/protobuf")

@@ -9,6 +9,7 @@ import pytest
 from livekit import api
 from livekit.protocol import models
 
+from lknb import limits
 from tests.kit.poll import wait_until
 from tests.kit.raw import RawTrack
 from tests.kit.token import API_KEY, API_SECRET, make_token
@@ -117,6 +118,32 @@ async def test_data_is_sent_without_a_sender(admin: api.LiveKitAPI, join: Join) 
     assert alice.data[0].kind == models.DataPacket.LOSSY
 
 
+async def test_in_a_room_that_is_not_there_is_nobody(url: str) -> None:
+    grants = api.VideoGrants(room_create=True, room_list=True, room_admin=True, room="nowhere")
+    token = make_token("x", "", grants=grants)
+    async with api.LiveKitAPI(url.replace("ws", "http"), token=token) as admin:
+        listed = await admin.room.list_participants(api.ListParticipantsRequest(room="nowhere"))
+        assert list(listed.participants) == []
+        nobody = {"room": "nowhere", "identity": "nobody"}
+        for call in (
+            admin.room.get_participant(api.RoomParticipantIdentity(**nobody)),
+            admin.room.remove_participant(api.RoomParticipantIdentity(**nobody)),
+            admin.room.mute_published_track(api.MuteRoomTrackRequest(**nobody, track_sid="TR_x", muted=True)),
+            admin.room.update_participant(api.UpdateParticipantRequest(**nobody, name="x")),
+            admin.room.update_subscriptions(api.UpdateSubscriptionsRequest(**nobody, track_sids=["TR_x"])),
+            admin.room.send_data(api.SendDataRequest(room="nowhere", data=b"x")),
+            admin.room.update_room_metadata(api.UpdateRoomMetadataRequest(room="nowhere", metadata="x")),
+            admin.room.delete_room(api.DeleteRoomRequest(room="nowhere")),
+        ):
+            assert await refused(call) == "not_found"
+        long = "x" * (limits.METADATA_BYTES + 1)
+        for call in (
+            admin.room.create_room(api.CreateRoomRequest(name="nowhere", metadata=long)),
+            admin.room.create_room(api.CreateRoomRequest(name="x" * (limits.ROOM_NAME_BYTES + 1))),
+        ):
+            assert await refused(call) == "invalid_argument"
+
+
 async def test_every_method_wants_its_grant(url: str, join: Join) -> None:
     await join("alice")
     weak = make_token("x", "room")
@@ -183,3 +210,4 @@ async def test_json_is_answered_in_json_with_the_fields_of_the_protocol(url: str
         rooms = (await response.json())["rooms"]
     assert rooms[0]["name"] == "room"
     assert rooms[0]["num_participants"] == 1
+    assert rooms[0]["active_recording"] is False, "the real server writes every field"
