@@ -30,11 +30,13 @@ from lknb.dev_server import DevServer
 
 if TYPE_CHECKING:
     from lknb import api, errors, rtc, widgets
+    from lknb.rtc.device_bridge import devices
     from lknb.rtc.recorder import Recorder
     from lknb.rtc.running_source import MediaFile, TestPattern, Tone
-    from lknb.widgets import RoomAudio, VideoView
+    from lknb.widgets import ControlBar, RoomAudio, VideoView
 
 __all__ = [
+    "ControlBar",
     "DevServer",
     "MediaFile",
     "Recorder",
@@ -45,6 +47,7 @@ __all__ = [
     "__version__",
     "api",
     "connect",
+    "devices",
     "errors",
     "rtc",
     "widgets",
@@ -52,12 +55,14 @@ __all__ = [
 
 _MODULES = frozenset({"api", "errors", "rtc", "widgets"})
 _HOMES = {
+    "ControlBar": "lknb.widgets",
     "MediaFile": "lknb.rtc.running_source",
     "Recorder": "lknb.rtc.recorder",
     "RoomAudio": "lknb.widgets",
     "TestPattern": "lknb.rtc.running_source",
     "Tone": "lknb.rtc.running_source",
     "VideoView": "lknb.widgets",
+    "devices": "lknb.rtc.device_bridge",
 }
 _SHOWN_IN_CELLS = {
     "lknb.rtc.room": ("Room",),

@@ -12,7 +12,8 @@ LknbError
 ├── RequestError                     the server refused a change of our own name, metadata or attributes; `.reason`
 ├── TrackError                       a frame, a snapshot or a subscription could not be had
 ├── FrameError (ValueError)          an array or a frame of the wrong shape, dtype, size or format
-├── MediaError                       a media file or device could not be read, or a codec failed
+├── MediaError                       a media file could not be read, or a codec failed
+│   └── MediaDevicesError            a camera, microphone or screen of the page cannot be had; `.kind`, `.reason`
 ├── LimitExceeded (ValueError)       an argument is larger than LiveKit allows
 └── DependencyError (ImportError)    an installed package lacks something lknb leans on
 """
@@ -96,7 +97,22 @@ class FrameError(LknbError, ValueError):
 
 
 class MediaError(LknbError):
-    """A media file or a device could not be read, or a codec failed."""
+    """A media file could not be read, or a codec failed."""
+
+
+class MediaDevicesError(MediaError):
+    """A camera, microphone or screen of the page cannot be had. The text says what to do; the two names are for programs.
+
+    `kind`: camera, microphone, screen, screen_audio, or devices when it is about none of them in particular.
+    `reason`: denied, not_found, in_use, overconstrained, insecure, unsupported (this browser or host cannot capture),
+    needs_click (the browser, or a lane over the kernel, wants a click in the page), no_page (no page of the notebook
+    shows the room's buttons), ended (unplugged, or taken away while live), closed (the page went away), other.
+    """
+
+    def __init__(self, message: str, kind: str = "devices", reason: str = "other") -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.reason = reason
 
 
 class LimitExceeded(LknbError, ValueError):

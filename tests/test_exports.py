@@ -55,7 +55,10 @@ ABSENT = {
 }  # fmt: skip
 """Names of `livekit.rtc` that `lknb.rtc` has not."""
 
-OWN = {"AudioEncoding", "MediaFile", "TestPattern", "Tone", "TrackList", "TrackReference"}
+OWN = {
+    "AudioCaptureOptions", "AudioEncoding", "MediaFile", "ScreenShareCaptureOptions", "TestPattern", "Tone", "TrackList",
+    "TrackReference", "VideoCaptureOptions",
+}  # fmt: skip
 """Names of `lknb.rtc` that `livekit.rtc` has elsewhere or not at all."""
 
 MADE_BY_THE_LIBRARY = {

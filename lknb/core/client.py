@@ -21,7 +21,7 @@ from lknb import errors
 from lknb.core.channel import Channel
 from lknb.core.child import CoreProcess
 from lknb.core.message import Buffer, Header, Message, encode_message
-from lknb.errors import ConnectError, CoreError, LknbError
+from lknb.errors import ConnectError, CoreError, LknbError, MediaDevicesError
 
 logger = logging.getLogger(__name__)
 
@@ -247,7 +247,11 @@ def _listener_key(header: Header) -> Hashable:
 def _typed_error(error: Mapping[str, Any]) -> LknbError:
     kind = _ERRORS.get(error.get("type", ""), CoreError)
     message = str(error.get("message", ""))
-    return ConnectError(message, error.get("kind", "unavailable")) if kind is ConnectError else kind(message)
+    if kind is ConnectError:
+        return ConnectError(message, error.get("kind", "unavailable"))
+    if kind is MediaDevicesError:
+        return MediaDevicesError(message, error.get("kind", "devices"), error.get("reason", "other"))
+    return kind(message)
 
 
 def _close_shared() -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lknb.core.message import Buffer, Header, Message
-from lknb.errors import ConnectError, CoreError, LknbError
+from lknb.errors import ConnectError, CoreError, LknbError, MediaDevicesError
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +131,9 @@ class Dispatcher:
 
 
 def _describe(error: LknbError) -> dict[str, Any]:
-    described = {"type": type(error).__name__, "message": error.message}
+    described: dict[str, Any] = {"type": type(error).__name__, "message": error.message}
     if isinstance(error, ConnectError):
         described["kind"] = error.kind
+    elif isinstance(error, MediaDevicesError):
+        described |= {"kind": error.kind, "reason": error.reason}
     return described

@@ -11,6 +11,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
 
+from lknb.core.capture import Captures
 from lknb.core.dispatch import Notice, Reply, Request
 from lknb.core.feed import Feed
 from lknb.core.lane import LaneServer
@@ -22,6 +23,7 @@ from lknb.core.reader import KernelReader
 from lknb.core.session import RoomSession
 from lknb.core.source import EncodedSource, FrameSource, describe_source, open_source
 from lknb.core.source.frames import frame_from_header
+from lknb.core.source.page import PageSource
 from lknb.core.track import EncodedTrack, RemoteTrack
 from lknb.errors import CoreError, DisconnectedError, MediaError, PublishDataError, TrackError, WireError
 from lknb.logic.audience import Viewer
@@ -62,9 +64,10 @@ class RoomCore:
             tell=lambda grant, header, buffers: self._lanes.tell(grant, header, buffers),
             clock=time.monotonic,
         )
+        self._captures = Captures(lambda handle: handle in self._rooms, link.send, self._mute_capture)
         self._lanes = LaneServer(
             self._find_track,
-            kinds={"audio": sound},
+            kinds={"audio": sound, "capture": self._captures},
             on_event=link.send,
             on_views=self._look,
             held_bytes=lambda: link.waiting_bytes,
@@ -84,6 +87,7 @@ class RoomCore:
             "attach": self._attach,
             "track_setting": self._set_track,
             "track_subscription": self._subscribe_track,
+            "devices": self._devices,
             "stats": self._stats,
             "lane_ticket": self._lane_ticket,
             "lane_open": self._lane_open,
@@ -147,6 +151,7 @@ class RoomCore:
             self._readers.pop(key).close()
         self._attached = {key: views for key, views in self._attached.items() if key[0] != handle}
         session = self._rooms.pop(handle, None)
+        self._captures.forget_room(handle)
         self._lanes.refresh()
         return session
 
@@ -289,6 +294,8 @@ class RoomCore:
         handle, kind = header["source"], header["kind"]
         if handle in self._feeds:
             raise CoreError(f"there is a source with handle {handle} already")
+        if header["type"] == "page":
+            return self._keep_source(handle, await self._captures.open_source(handle, header))
         # a file is read to find out what is in it
         opening = asyncio.get_running_loop().run_in_executor(None, open_source, header["type"], kind, header)
         try:
@@ -296,6 +303,9 @@ class RoomCore:
         except asyncio.CancelledError:
             opening.add_done_callback(_stop_opened)
             raise
+        return self._keep_source(handle, source)
+
+    def _keep_source(self, handle: int, source: EncodedSource) -> Reply:
         self._feeds[handle] = Feed(handle, source, lambda error: self._source_ended(handle, error))
         if isinstance(source, FrameSource):
             tell = {"source": handle}
@@ -307,8 +317,17 @@ class RoomCore:
 
     async def _control_source(self, header: Header, buffers: list[bytes]) -> Reply:
         parameters = {name: value for name, value in header.items() if name not in ("op", "id", "source", "action")}
-        self._feed(header).source.control(header["action"], **parameters)
+        source, action = self._feed(header).source, header["action"]
+        if isinstance(source, PageSource) and action == "acquire":
+            await source.acquire()
+        elif isinstance(source, PageSource) and action == "switch":
+            await source.switch(header["device_id"])
+        else:
+            source.control(action, **parameters)
         return Reply()
+
+    async def _devices(self, header: Header, buffers: list[bytes]) -> Reply:
+        return Reply({"devices": await self._captures.devices(header)})
 
     async def _close_source(self, header: Header, buffers: list[bytes]) -> Reply:
         await self._drop_source(header["source"])
@@ -330,7 +349,16 @@ class RoomCore:
             return
         feed.source.push(frame)
 
+    def _mute_capture(self, handle: int, source: PageSource, on: bool) -> bool:
+        session, feed = self._rooms.get(handle), self._feeds.get(source.capture)
+        return session is not None and feed is not None and session.mute_feed(feed, not on)
+
     def _source_ended(self, handle: int, error: str | None) -> None:
+        feed = self._feeds.get(handle)
+        if feed is not None and isinstance(feed.source, PageSource):
+            # the page is gone, and the kernel may be busy: nobody is to look at a picture that stands still
+            for session in self._rooms.values():
+                session.end_feed(feed)
         self._link.send({"event": "source_ended", "source": handle, "error": error})
 
     # ------------------------------------------------------------------ lookups

@@ -21,7 +21,7 @@ class Publication:
         self.sid = sid
         self.sender = sender
         self.section = section
-        self._feed = feed
+        self.feed = feed
         self._enabled_rids = frozenset(sender.streams)
         layers = feed.source.layers
         rids = sender.rids or ("",)
@@ -33,7 +33,7 @@ class Publication:
 
     @property
     def kind(self) -> str:
-        return self._feed.kind
+        return self.feed.kind
 
     @property
     def codec(self) -> str:
@@ -45,7 +45,7 @@ class Publication:
 
     def stats(self, now: float) -> list[dict[str, Any]]:
         """Figures of each stream."""
-        source = self._feed.source
+        source = self.feed.source
         targets_bps = self._maxima_bps if self._shares_bps is None else self._shares_bps
         size = {"source_width": source.width, "source_height": source.height}
         return [
@@ -57,13 +57,13 @@ class Publication:
         """Begin to take frames."""
         if muted:
             self.sender.set_muted(True, time.monotonic())
-        self._feed.attach(self._take, keyframe=False)
+        self.feed.attach(self._take, keyframe=False)
         self._tell_feed()
-        self._feed.request_keyframe()
+        self.feed.request_keyframe()
 
     def stop(self) -> None:
         """Take no more frames, send nothing any more."""
-        self._feed.detach(self._take)
+        self.feed.detach(self._take)
         self.sender.stop()
 
     def set_muted(self, muted: bool) -> None:
@@ -82,7 +82,7 @@ class Publication:
         if self.kind == "audio" or self.muted or not self._maxima_bps:
             return None
         wanted = {rid: bps for rid, bps in self._maxima_bps.items() if rid in self._enabled_rids}
-        return Demand(wanted, self._feed.adapts) if wanted else None
+        return Demand(wanted, self.feed.adapts) if wanted else None
 
     def limit(self, shares_bps: Mapping[str, int]) -> None:
         """Send these of its layers only, each with so many bit/s at most."""
@@ -90,7 +90,7 @@ class Publication:
             return
         self._shares_bps = shares_bps
         self._apply()
-        self._feed.aim(self._take, shares_bps)
+        self.feed.aim(self._take, shares_bps)
 
     def attach(self, sink: Sink, *, keyframe: bool = True) -> None:
         self._views.add(sink, keyframe=keyframe)
@@ -103,7 +103,7 @@ class Publication:
         self._tell_feed()
 
     def request_keyframe(self) -> None:
-        self._feed.request_keyframe(self._shown_rid)
+        self.feed.request_keyframe(self._shown_rid)
 
     def _take(self, frame: EncodedFrame) -> None:
         self.sender.send_frame(frame, time.time_ns() // 1000, time.monotonic())
@@ -123,4 +123,4 @@ class Publication:
 
     def _tell_feed(self) -> None:
         shown = {self._shown_rid} if len(self._views) else set()
-        self._feed.want(self._take, () if self.sender.muted else self._sent_rids | shown)
+        self.feed.want(self._take, () if self.sender.muted else self._sent_rids | shown)

@@ -57,6 +57,10 @@ class Publishing:
         """A published track."""
         return self._publications.get(sid)
 
+    def sid_of(self, feed: Feed) -> str | None:
+        """What is published of a feed."""
+        return next((sid for sid, publication in self._publications.items() if publication.feed is feed), None)
+
     def stats(self) -> dict[str, list[dict[str, Any]]]:
         """Figures by track sid, a list of streams each."""
         now = time.monotonic()
@@ -115,6 +119,11 @@ class Publishing:
             await self._connection.publisher.negotiate()
         except TransportError as error:
             raise UnpublishTrackError(f"the server was not told: {error.message}") from error
+
+    def end_feed(self, feed: Feed) -> None:
+        """The source is gone: end what is published of it."""
+        while (sid := self.sid_of(feed)) is not None:
+            self.on_unpublished(sid)
 
     def mute(self, sid: str, muted: bool) -> None:
         """Hold back the packets of a track, or let them go again, and tell the server. Raises `PublishTrackError`."""

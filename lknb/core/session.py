@@ -231,6 +231,22 @@ class RoomSession:
         """A track of ours."""
         return self._publishing.publication(sid) if self._publishing is not None else None
 
+    def mute_feed(self, feed: Feed, muted: bool) -> bool:
+        """A button of a page: mute or unmute what is published of its device, and let the kernel follow as if the server
+        had asked. Whether there is such a track."""
+        sid = self._publishing.sid_of(feed) if self._publishing is not None else None
+        if sid is None:
+            return False
+        self.publishing.mute(sid, muted)
+        told = rtc.SignalResponse(mute=rtc.MuteTrackRequest(sid=sid, muted=muted))
+        self._emit({"event": "signal", "room": self.handle}, (told.SerializeToString(),))
+        return True
+
+    def end_feed(self, feed: Feed) -> None:
+        """The source of this feed is gone for good: whatever is published of it ends."""
+        if self._publishing is not None:
+            self._publishing.end_feed(feed)
+
     def stats(self) -> dict[str, Any]:
         """Figures of the session and of all its tracks."""
         return {

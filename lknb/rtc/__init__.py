@@ -61,6 +61,7 @@ from lknb.rtc.option import (
     TrackPublishOptions,
     VideoEncoding,
 )
+from lknb.rtc.page_source import AudioCaptureOptions, ScreenShareCaptureOptions, VideoCaptureOptions
 from lknb.rtc.participant import Participant, RemoteParticipant
 from lknb.rtc.room import Room
 from lknb.rtc.room_info import RtcStats
@@ -93,6 +94,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AVSynchronizer",
+    "AudioCaptureOptions",
     "AudioEncoding",
     "AudioFrame",
     "AudioFrameEvent",
@@ -134,6 +136,7 @@ __all__ = [
     "RoomOptions",
     "RtcConfiguration",
     "RtcStats",
+    "ScreenShareCaptureOptions",
     "SipDTMF",
     "StreamState",
     "TestPattern",
@@ -148,6 +151,7 @@ __all__ = [
     "Transcription",
     "TranscriptionSegment",
     "VideoBufferType",
+    "VideoCaptureOptions",
     "VideoCodec",
     "VideoEncoderBackend",
     "VideoEncoding",

@@ -13,6 +13,7 @@ from livekit.protocol import models, rtc
 from lknb.errors import (
     CoreError,
     DisconnectedError,
+    MediaDevicesError,
     MediaError,
     PublishDataError,
     PublishTrackError,
@@ -22,6 +23,7 @@ from lknb.errors import (
 from lknb.logic.member import Member, TrackEntry
 from lknb.logic.roster import Roster
 from lknb.logic.roster_event import RosterEvent
+from lknb.rtc.capturing_participant import CapturingParticipant
 from lknb.rtc.core_room import CoreRoom
 from lknb.rtc.data_packet import (
     Transcription,
@@ -30,7 +32,6 @@ from lknb.rtc.data_packet import (
     build_user_packet,
 )
 from lknb.rtc.option import ParticipantTrackPermission, TrackPublishOptions
-from lknb.rtc.participant import Participant
 from lknb.rtc.source import Encoding, MediaSource
 from lknb.rtc.track import LocalAudioTrack, LocalTrack, LocalTrackBase, LocalVideoTrack
 from lknb.rtc.track_publication import LocalTrackPublication
@@ -51,7 +52,7 @@ class _Published:
     handle: int
 
 
-class LocalParticipant(Participant):
+class LocalParticipant(CapturingParticipant):
     """Ourselves."""
 
     def __init__(
@@ -62,10 +63,9 @@ class LocalParticipant(Participant):
         tell_room: Callable[..., None],
         tell_roster_events: Callable[[Sequence[RosterEvent]], None],
     ) -> None:
-        super().__init__(member)
+        super().__init__(member, core, tell_room)
         self._core = core
         self._roster = roster
-        self._tell_room = tell_room
         self._tell_roster_events = tell_roster_events
         self._published: dict[str, _Published] = {}
         self._publishing: set[LocalTrackBase] = set()
@@ -93,6 +93,8 @@ class LocalParticipant(Participant):
         self._publishing.add(local)
         try:
             info, handle = await self._add_track(local, options)
+        except MediaDevicesError:
+            raise
         except (CoreError, DisconnectedError, MediaError) as error:
             raise PublishTrackError(error.message) from error
         finally:
@@ -230,6 +232,11 @@ class LocalParticipant(Participant):
         publication._tell("ended")
         publication._fail_waits("the track was unpublished")
         return published
+
+    def _end_publication(self, track_sid: str) -> None:
+        """The source is gone, and the core has unpublished the track already."""
+        self._roster.remove_local_track(track_sid)
+        self._drop_by_server(track_sid)
 
     def _drop_by_server(self, track_sid: str) -> None:
         """A publication is over, and nobody waits for its source to be closed."""

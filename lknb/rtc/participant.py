@@ -35,6 +35,7 @@ ParticipantEvents = Literal[
     "track_published", "track_unpublished", "track_subscribed", "track_unsubscribed", "track_subscription_failed",
     "track_subscription_status_changed", "track_subscription_permission_changed", "track_stream_state_changed",
     "track_muted", "track_unmuted", "local_track_published", "local_track_unpublished",
+    "media_devices_error",
 ]  # fmt: skip
 
 

@@ -55,6 +55,7 @@ RoomEvents = Literal[
     "reconnecting", "reconnected", "room_updated", "moved", "token_refreshed", "data_track_published",
     "data_track_unpublished", "track_stream_state_changed", "track_subscription_status_changed",
     "track_subscription_permission_changed", "recording_status_changed", "audio_playback_status_changed",
+    "media_devices_error",
 ]  # fmt: skip
 
 

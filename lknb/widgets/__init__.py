@@ -22,8 +22,11 @@ the room core for a ticket, and the page plays the track from the core's lane. N
 
 from __future__ import annotations
 
+from lknb.rtc.device_bridge import register_bridge
 from lknb.rtc.display import register_view
 from lknb.widgets.audio_view import AudioView, audio_view_of
+from lknb.widgets.control_bar import ControlBar
+from lknb.widgets.page_bridge import PageBridge
 from lknb.widgets.quality_selector import QualitySelector
 from lknb.widgets.room_audio import RoomAudio, room_audio_of
 from lknb.widgets.speaker_indicator import SpeakerIndicator
@@ -31,11 +34,13 @@ from lknb.widgets.stats_plot import StatsPlot
 from lknb.widgets.subscription_table import SubscriptionTable
 from lknb.widgets.video_view import VideoView, video_view_of
 
+register_bridge(PageBridge())
 register_view("video", video_view_of)
 register_view("audio", audio_view_of)
 
 __all__ = [
     "AudioView",
+    "ControlBar",
     "QualitySelector",
     "RoomAudio",
     "SpeakerIndicator",

@@ -105,6 +105,30 @@ def call_on_kernel_loop(callback: Callable[[], None]) -> None:
         loop.call_soon_threadsafe(callback)
 
 
+def cell_is_running() -> bool:
+    """Whether a cell is under way, awaiting or not: a kernel without subshells hears no page until it has ended."""
+    return _cells.running
+
+
+class _Cells:
+    """Follows the execution of cells. This module is imported by one, if there are any."""
+
+    def __init__(self) -> None:
+        self.running = False
+        kernel = _kernel()
+        events = getattr(getattr(kernel, "shell", None), "events", None)
+        if events is not None:
+            self.running = True
+            events.register("pre_run_cell", self._begin)
+            events.register("post_run_cell", self._end)
+
+    def _begin(self, *_: Any) -> None:
+        self.running = True
+
+    def _end(self, *_: Any) -> None:
+        self.running = False
+
+
 def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
     try:
         return asyncio.get_running_loop() is loop
@@ -126,3 +150,6 @@ def _json_clean(data: Mapping[str, Any]) -> Any:
     except ImportError:
         return dict(data)
     return json_clean(dict(data))  # type: ignore[no-untyped-call]
+
+
+_cells = _Cells()

@@ -20,6 +20,10 @@ from importlib.resources import files
 PAGE_MODULES = ("host", "uplink", "dialer", "dom", "page", "output", "hear", "face", "tile", "session", "video")
 WORKER_MODULES = ("message", "channel", "codec", "gate", "painter", "player", "worker")
 LOADER_MODULES = ("loader",)
+CAPTURE_MODULES = ("host", "uplink", "dialer", "dom", "device_fault", "capture_device", "capture_session")
+BAR_MODULES = (*CAPTURE_MODULES, "control_bar")
+CAPTURE_WORKER_MODULES = ("message", "channel", "batch", "video_uplink", "audio_uplink", "capture_worker")
+TAP_MODULES = ("tap",)
 CONTROL_MODULES = ("dom", "figure", "control")
 """Before the module of each view without video, see `control_code`."""
 AUDIO_MODULES = ("host", "uplink", "dialer", "dom", "page", "output", "hear", "mixing", "bar", "hearer", "audio")
@@ -90,6 +94,25 @@ def control_esm(module: str) -> str:
 def control_css() -> str:
     """The style of the views without video."""
     return _style("control.css")
+
+
+@cache
+def bar_code() -> str:
+    """As `video_code`, for `ControlBar`."""
+    inserted = _insert(CAPTURE_WORKER_SOURCE=_join(CAPTURE_WORKER_MODULES), TAP_SOURCE=_join(TAP_MODULES))
+    return inserted + _join(BAR_MODULES)
+
+
+@cache
+def bar_esm() -> str:
+    """The loader of `bar_code()`."""
+    return _load(bar_code())
+
+
+@cache
+def bar_css() -> str:
+    """The style of the buttons of a call."""
+    return _BLANK.sub("", _COMMENT.sub("", _read("control_bar.css")))
 
 
 def _load(code: str) -> str:

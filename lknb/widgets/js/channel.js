@@ -21,6 +21,8 @@ export class Channel {
     this.name = way.name;
     this.opened = false;
     this.closed = false;
+    /** @type {WebSocket | null} */
+    this.socket = null;
     /** @type {() => void} */
     this.onopen = () => {};
     /** @type {(header: Record<string, any>, buffers: Uint8Array[]) => void} */
@@ -39,6 +41,7 @@ export class Channel {
       queueMicrotask(() => this.#open());
     } else {
       const socket = new WebSocket(way.url, [PROTOCOL, TICKET_PREFIX + way.ticket]);
+      this.socket = socket;
       socket.binaryType = "arraybuffer";
       socket.onmessage = hear;
       socket.onclose = () => this.#lose();
@@ -55,6 +58,11 @@ export class Channel {
   send(header, buffers) {
     // the newest acknowledgement says all that those before it said
     if (this.opened && !this.closed) this.write(encodeMessage(header, buffers), header.type === "ack");
+  }
+
+  /** How much of what was sent is still in this page; of a comm nobody knows. */
+  get waitingBytes() {
+    return this.socket?.bufferedAmount ?? 0;
   }
 
   /** Close it without a word. */

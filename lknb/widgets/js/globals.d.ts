@@ -88,8 +88,41 @@ interface SoundPlayer {
 
 /** The global object of an audio worklet. */
 declare const currentFrame: number;
+declare const sampleRate: number;
 declare class AudioWorkletProcessor {
   readonly port: MessagePort;
   process(inputs: Float32Array[][], outputs: Float32Array[][], parameters: Record<string, Float32Array>): boolean;
 }
 declare function registerProcessor(name: string, processor: new () => AudioWorkletProcessor): void;
+
+/** The capturing page to its Worker. */
+type CaptureCommand =
+  | { type: "lane"; way: import("./channel.js").Way; client: string }
+  | { type: "shut" }
+  | { type: "say"; header: Record<string, unknown> }
+  | { type: "video"; capture: number; readable: ReadableStream<VideoFrame> }
+  | { type: "frame"; capture: number; frame: VideoFrame }
+  | { type: "sound"; capture: number; readable: ReadableStream<AudioData> }
+  | { type: "audio"; capture: number; port: MessagePort; sampleRate: number }
+  | { type: "pause"; capture: number; paused: boolean }
+  | { type: "drop"; capture: number };
+
+/** The Worker to the capturing page. */
+type CaptureEvent =
+  | { type: "ready" }
+  | { type: "opened"; name: LaneName }
+  | { type: "closed"; name: LaneName; opened: boolean }
+  | { type: "release" }
+  | { type: "command"; header: Record<string, any> }
+  | { type: "level"; capture: number; level: number };
+
+interface CaptureScope {
+  onmessage: ((event: MessageEvent<CaptureCommand>) => void) | null;
+  postMessage(message: CaptureEvent): void;
+}
+
+/** Chrome has it, on windows only; the libraries do not know it. */
+declare class MediaStreamTrackProcessor {
+  constructor(init: { track: MediaStreamTrack });
+  readable: ReadableStream<any>;
+}

@@ -20,3 +20,15 @@ export const MIXER_SOURCE = "";
 
 /** @type {string} */
 export const MIXER_NAME = "";
+
+/**
+ * The text of the module that runs in the page's audio thread.
+ * @type {string}
+ */
+export const TAP_SOURCE = "";
+
+/**
+ * The text of the Worker of a page that captures.
+ * @type {string}
+ */
+export const CAPTURE_WORKER_SOURCE = "";

@@ -1,0 +1,243 @@
+"""One page that captures, across the lanes it has one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from lknb.codec.layer import plan_layers
+from lknb.core.capture_message import Click, Done, Ended, Failed, Hello, Media
+from lknb.core.source.encoded import Kind
+from lknb.core.source.page import PageClock, PageSource
+from lknb.errors import FrameError, MediaDevicesError
+
+logger = logging.getLogger(__name__)
+
+GRACE_S = 3.0
+"""A page that changes its lane is back within this; one that is not was closed or reloaded, and its devices with it."""
+VIDEO_CODECS = ("h264", "vp8")
+"""In the order of preference: browsers encode H264 at a third of the cost."""
+_SPEECH_BPS = 24_000
+
+
+class DownwardLane(Protocol):
+    """What a page needs of its lane."""
+
+    def send(self, header: Mapping[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What of a device is wanted, and how it is to be encoded. None leaves it to the presets."""
+
+    device: str
+    device_id: str = ""
+    codec: str | None = None
+    simulcast: bool = True
+    max_bitrate_bps: int | None = None
+    max_fps: float | None = None
+    dtx: bool = True
+    constraints: Mapping[str, Any] = field(default_factory=dict)
+    """For the page: width, height, fps, echo_cancellation, noise_suppression, auto_gain_control."""
+
+    @property
+    def kind(self) -> Kind:
+        return "video" if self.device in ("camera", "screen") else "audio"
+
+
+class CapturePage:
+    """`tell_click(click)` and `tell_fault(capture, error)` are what the kernel is to know. Belongs to the event loop."""
+
+    def __init__(
+        self,
+        client: str,
+        *,
+        tell_click: Callable[[Click], None],
+        tell_fault: Callable[[int, MediaDevicesError], None],
+        on_gone: Callable[[], None],
+    ) -> None:
+        self.client = client
+        self.codecs: tuple[str, ...] = ()
+        self.sources: dict[int, PageSource] = {}
+        self._tell_click = tell_click
+        self._tell_fault = tell_fault
+        self._on_gone = on_gone
+        self._lane: DownwardLane | None = None
+        self._clock = PageClock()
+        self._requests = itertools.count(1)
+        self._answers: dict[int, tuple[asyncio.Future[Done], str]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._grace: asyncio.TimerHandle | None = None
+
+    @property
+    def present(self) -> bool:
+        """Whether it has a lane."""
+        return self._lane is not None
+
+    def source_of(self, device: str) -> PageSource | None:
+        """What it captures of a device, if anything."""
+        return next((source for source in self.sources.values() if source.device == device), None)
+
+    # ------------------------------------------------------------------ the lane
+
+    def connect(self, lane: DownwardLane, hello: Hello) -> None:
+        """The page has a lane, its first or another one."""
+        self._lane = lane
+        self.codecs = hello.codecs
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+        for capture, source in list(self.sources.items()):
+            if capture in hello.captures:
+                source.resume()
+            else:
+                self._end(capture, "the page does not capture it any more")
+        for capture in hello.captures - self.sources.keys():
+            self.tell({"type": "close", "capture": capture})
+
+    def disconnect(self, lane: DownwardLane) -> None:
+        """This lane is closed. Another one may be in use already."""
+        if self._lane is not lane:
+            return
+        self._lane = None
+        self._fail_answers("the page's connection broke meanwhile")
+        self._grace = self._loop.call_later(GRACE_S, self.close)
+
+    def close(self) -> None:
+        """The page is gone for good."""
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+        self._lane = None
+        self._fail_answers("the page was closed meanwhile")
+        for capture in list(self.sources):
+            self._end(capture, "the page that captured it was closed or reloaded")
+        self._on_gone()
+
+    def handle(self, message: Media | Done | Failed | Ended | Click) -> None:
+        """A message of the page, after its hello. What is about nothing we know is left aside: it came too late."""
+        match message:
+            case Media(chunks=chunks):
+                for chunk in chunks:
+                    source = self.sources.get(chunk.capture)
+                    if source is not None:
+                        source.push(chunk)
+            case Done(request):
+                answer, _ = self._answers.get(request, (None, ""))
+                if answer is not None and not answer.done():
+                    answer.set_result(message)
+            case Failed(request, reason, detail):
+                answer, device = self._answers.get(request, (None, ""))
+                if answer is not None and not answer.done():
+                    answer.set_exception(MediaDevicesError(detail, device, reason))
+            case Ended(capture, reason, detail):
+                source = self.sources.get(capture)
+                if source is not None:
+                    if reason != "closed":
+                        self._tell_fault(capture, MediaDevicesError(detail, source.device, reason))
+                    self._end(capture, detail)
+            case Click():
+                self._tell_click(message)
+
+    # ------------------------------------------------------------------ commands
+
+    def tell(self, header: Mapping[str, Any]) -> None:
+        if self._lane is not None:
+            self._lane.send(header)
+
+    def ask(self, header: Mapping[str, Any]) -> asyncio.Future[Done]:
+        """The page's answer; it may take as long as a person takes. Its error is a `MediaDevicesError`."""
+        answer: asyncio.Future[Done] = self._loop.create_future()
+        device = str(header.get("device") or self._device_of(header.get("capture")))
+        if self._lane is None:
+            answer.set_exception(
+                MediaDevicesError("the page is not connected: try again in a moment", device, "closed")
+            )
+            return answer
+        request = next(self._requests)
+        self._answers[request] = (answer, device)
+        answer.add_done_callback(lambda _: self._answers.pop(request, None))
+        self._lane.send({**header, "request": request})
+        return answer
+
+    def ask_later(self, header: Mapping[str, Any]) -> None:
+        if self._lane is not None:
+            self.ask(header).add_done_callback(lambda answer: self._answered(header["capture"], answer))
+
+    def release(self, capture: int) -> None:
+        if self.sources.pop(capture, None) is not None:
+            self.tell({"type": "close", "capture": capture})
+
+    async def open(self, capture: int, wish: Wish) -> PageSource:
+        """Have the page take a device, and a source of it. Raises `MediaDevicesError`; nothing stays open then, nor when
+        cancelled."""
+        codec = self._choose_codec(wish)
+        asked = {"type": "take", "capture": capture, "device": wish.device, "device_id": wish.device_id}
+        try:
+            done = await self.ask({**asked, "constraints": dict(wish.constraints)})
+            source = self._make_source(capture, wish, codec, done)
+        except BaseException:
+            self.tell({"type": "close", "capture": capture})
+            raise
+        self.sources[capture] = source
+        return source
+
+    # ------------------------------------------------------------------ steps
+
+    def _choose_codec(self, wish: Wish) -> str:
+        wanted = ("opus",) if wish.kind == "audio" else (wish.codec,) if wish.codec else VIDEO_CODECS
+        codec = next((codec for codec in wanted if codec in self.codecs), None)
+        if codec is None:
+            name = " or ".join(wanted).upper()
+            raise MediaDevicesError(
+                f"the page's browser cannot encode {name}: open the notebook in a current Chrome or Edge, "
+                "or publish a source of the kernel (VideoSource, MediaFile)",
+                wish.device,
+                "unsupported",
+            )
+        return codec
+
+    def _make_source(self, capture: int, wish: Wish, codec: str, done: Done) -> PageSource:
+        about: dict[str, Any] = {"device": wish.device, "kind": wish.kind, "codec": codec}
+        if wish.kind == "audio":
+            encode = {"bitrate_bps": wish.max_bitrate_bps or _SPEECH_BPS, "dtx": wish.dtx}
+            return PageSource(capture, self, self._clock, encode=encode, **about)
+        try:
+            layers = plan_layers(
+                done.width,
+                done.height,
+                simulcast=wish.simulcast,
+                screencast=wish.device == "screen",
+                max_bitrate_bps=wish.max_bitrate_bps,
+                max_fps=wish.max_fps,
+            )
+        except (FrameError, ZeroDivisionError) as error:
+            raise MediaDevicesError(
+                f"the page's {wish.device} gives pictures of {done.width}x{done.height}", wish.device
+            ) from error
+        return PageSource(capture, self, self._clock, layers=layers, **about)
+
+    def _device_of(self, capture: Any) -> str:
+        source = self.sources.get(capture)
+        return source.device if source is not None else "devices"
+
+    def _end(self, capture: int, reason: str) -> None:
+        source = self.sources.pop(capture, None)
+        if source is not None:
+            source.end(reason)
+
+    def _answered(self, capture: int, answer: asyncio.Future[Done]) -> None:
+        if answer.cancelled() or answer.exception() is None:
+            return
+        error = answer.exception()
+        if isinstance(error, MediaDevicesError) and error.reason != "closed":
+            self._tell_fault(capture, error)
+
+    def _fail_answers(self, reason: str) -> None:
+        for answer, device in list(self._answers.values()):
+            if not answer.done():
+                answer.set_exception(MediaDevicesError(reason, device, "closed"))

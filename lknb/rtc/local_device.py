@@ -1,0 +1,176 @@
+"""Camera, microphone and screen of ourselves, with the semantics of livekit-client's `setCameraEnabled` and its kin."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lknb.errors import LknbError, MediaDevicesError
+from lknb.rtc.enumeration import TrackSource
+from lknb.rtc.option import TrackPublishOptions
+from lknb.rtc.page_source import (
+    AudioCaptureOptions,
+    CaptureOptions,
+    Device,
+    PageSource,
+    ScreenShareCaptureOptions,
+    VideoCaptureOptions,
+)
+from lknb.rtc.track import LocalAudioTrack, LocalTrack, LocalVideoTrack
+from lknb.rtc.track_publication import LocalTrackPublication
+
+if TYPE_CHECKING:
+    from lknb.rtc.core_room import CoreRoom
+    from lknb.rtc.source import MediaSource
+
+logger = logging.getLogger(__name__)
+
+SOURCES: dict[Device, TrackSource] = {
+    "camera": TrackSource.SOURCE_CAMERA,
+    "microphone": TrackSource.SOURCE_MICROPHONE,
+    "screen": TrackSource.SOURCE_SCREENSHARE,
+    "screen_audio": TrackSource.SOURCE_SCREENSHARE_AUDIO,
+}
+_OPTIONS: dict[Device, type[Any]] = {
+    "camera": VideoCaptureOptions,
+    "microphone": AudioCaptureOptions,
+    "screen": ScreenShareCaptureOptions,
+    "screen_audio": ScreenShareCaptureOptions,
+}
+
+
+class Publisher(Protocol):
+    """Whose devices they are: `LocalParticipant`."""
+
+    @property
+    def track_publications(self) -> Mapping[str, LocalTrackPublication]: ...
+    def get_track_publication(self, source: TrackSource | int) -> object | None: ...
+    async def publish_track(
+        self, track: LocalTrack | MediaSource, options: TrackPublishOptions | None = None
+    ) -> LocalTrackPublication: ...
+    async def unpublish_track(self, track_sid: str) -> None: ...
+    def _end_publication(self, track_sid: str) -> None: ...
+
+
+class LocalDevices:
+    """The devices of one participant. Everything runs on the room's loop, except `_ended` and `_failed`;
+    `tell(error)` is told of every fault."""
+
+    def __init__(self, participant: Publisher, core: CoreRoom, tell: Callable[[LknbError], None]) -> None:
+        self._participant = participant
+        self._core = core
+        self._tell = tell
+        self._locks: dict[Device, asyncio.Lock] = {device: asyncio.Lock() for device in SOURCES}
+        self._chosen: dict[Device, str] = {}
+
+    async def enable(
+        self,
+        device: Device,
+        capture: CaptureOptions | None = None,
+        publish: TrackPublishOptions | None = None,
+        *,
+        client: str = "",
+    ) -> LocalTrackPublication:
+        """Unmute what is published of a device, or publish it. Raises `MediaDevicesError` and `PublishTrackError`."""
+        # a second call waits here for the first, finds what it published, and unmutes it
+        async with self._locks[device]:
+            try:
+                publication = self._published(device)
+                if publication is None:
+                    return await self._publish(device, capture, publish, client)
+                await self._unmute(publication)
+                return publication
+            except MediaDevicesError as error:
+                self._tell(error)
+                raise
+
+    async def disable(self, device: Device) -> LocalTrackPublication | None:
+        """Mute what is published of a device; of a screen, unpublish it. Nothing happens when there is none."""
+        async with self._locks[device]:
+            publication = self._published(device)
+            if publication is None:
+                return None
+            if device in ("screen", "screen_audio"):
+                await self._participant.unpublish_track(publication.sid)
+                return None
+            if publication.track is not None:
+                publication.track.mute()
+            return publication
+
+    async def share_screen(
+        self, capture: ScreenShareCaptureOptions, publish: TrackPublishOptions | None, *, client: str = ""
+    ) -> LocalTrackPublication:
+        """Publish a screen, and its sound when that was asked for and is to be had."""
+        publication = await self.enable("screen", capture, publish, client=client)
+        if capture.audio and self._published("screen_audio") is None:
+            async with self._locks["screen_audio"]:
+                try:
+                    await self._publish("screen_audio", capture, None, client)
+                except MediaDevicesError as error:
+                    # the person shared something without sound
+                    logger.debug("the screen is shared without its sound: %s", error)
+        return publication
+
+    async def switch(self, device: Device, device_id: str) -> None:
+        """Go on with another device, now and whenever one of the kind is published. Raises `MediaDevicesError`."""
+        async with self._locks[device]:
+            publication = self._published(device)
+            source = publication.track._source if publication is not None and publication.track is not None else None
+            if isinstance(source, PageSource):
+                try:
+                    await source.switch(device_id)
+                except MediaDevicesError as error:
+                    self._tell(error)
+                    raise
+            self._chosen[device] = device_id
+
+    def _published(self, device: Device) -> LocalTrackPublication | None:
+        found = self._participant.get_track_publication(SOURCES[device])
+        return found if isinstance(found, LocalTrackPublication) else None
+
+    async def _publish(
+        self, device: Device, capture: CaptureOptions | None, publish: TrackPublishOptions | None, client: str
+    ) -> LocalTrackPublication:
+        capture = capture if capture is not None else _OPTIONS[device]()
+        if isinstance(capture, VideoCaptureOptions | AudioCaptureOptions) and not capture.device_id:
+            capture = dataclasses.replace(capture, device_id=self._chosen.get(device, ""))
+        source = PageSource(
+            device,
+            self._core.handle,
+            capture,
+            any_codec=publish is None,
+            client=client,
+            on_ended=self._ended,
+            on_fault=self._failed,
+        )
+        make = LocalVideoTrack.create_video_track if source.kind == "video" else LocalAudioTrack.create_audio_track
+        options = dataclasses.replace(publish or TrackPublishOptions(), source=SOURCES[device])
+        return await self._participant.publish_track(make(device, source), options)
+
+    async def _unmute(self, publication: LocalTrackPublication) -> None:
+        track = publication.track
+        if track is None or not track.muted:
+            return
+        if isinstance(track._source, PageSource):
+            await track._source.acquire()
+        track.unmute()
+
+    def _ended(self, source: PageSource, reason: str) -> None:
+        self._core.call(self._drop, source)
+
+    def _failed(self, source: PageSource, error: MediaDevicesError) -> None:
+        self._core.call(self._fail, source, error)
+
+    def _drop(self, source: PageSource) -> None:
+        for sid, publication in self._participant.track_publications.items():
+            if publication.track is not None and publication.track._source is source:
+                self._participant._end_publication(sid)
+
+    def _fail(self, source: PageSource, error: MediaDevicesError) -> None:
+        self._tell(error)
+        for publication in self._participant.track_publications.values():
+            if publication.track is not None and publication.track._source is source:
+                publication.track.mute()

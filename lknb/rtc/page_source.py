@@ -1,0 +1,122 @@
+"""A camera, a microphone or a screen of the page, as a source to publish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from lknb.errors import MediaDevicesError
+from lknb.rtc.core_source import RunningSource
+from lknb.rtc.device_bridge import choose_page
+from lknb.rtc.source import Encoding
+
+if TYPE_CHECKING:
+    from lknb.core.client import CoreClient
+
+Device: TypeAlias = Literal["camera", "microphone", "screen", "screen_audio"]
+
+
+@dataclass(slots=True)
+class VideoCaptureOptions:
+    """What to ask of a camera; the browser gives what comes nearest. An empty `device_id` leaves the choice to it."""
+
+    device_id: str = ""
+    width: int = 1280
+    height: int = 720
+    fps: float = 30.0
+
+
+@dataclass(slots=True)
+class AudioCaptureOptions:
+    """What to ask of a microphone. An empty `device_id` leaves the choice to the browser."""
+
+    device_id: str = ""
+    echo_cancellation: bool = True
+    noise_suppression: bool = True
+    auto_gain_control: bool = True
+
+
+@dataclass(slots=True)
+class ScreenShareCaptureOptions:
+    """What to ask of a screen, a window or a tab; `audio` is the sound of it, where the browser offers that."""
+
+    audio: bool = False
+    width: int = 1920
+    height: int = 1080
+    fps: float = 30.0
+
+
+CaptureOptions: TypeAlias = VideoCaptureOptions | AudioCaptureOptions | ScreenShareCaptureOptions
+
+
+class PageSource(RunningSource):
+    """`on_ended(reason)` is called when the page has the device no more, and `on_fault(error)` when it could not be taken
+    again after a mute, or was unplugged; both on the thread of the link."""
+
+    def __init__(
+        self,
+        device: Device,
+        room: int,
+        options: CaptureOptions,
+        *,
+        any_codec: bool = True,
+        client: str = "",
+        on_ended: Callable[[PageSource, str], None],
+        on_fault: Callable[[PageSource, MediaDevicesError], None],
+    ) -> None:
+        """`client` is the page to ask, empty for the newest. With `any_codec` the browser's cheapest is taken, and not
+        that of the publish options."""
+        super().__init__("video" if device in ("camera", "screen") else "audio", "page")
+        self.device: Device = device
+        self._room = room
+        self._options = options
+        self._any_codec = any_codec
+        self._client = client
+        self._on_ended = on_ended
+        self._on_fault = on_fault
+
+    async def acquire(self) -> None:
+        """Have the page take the device again, after a mute. Raises `MediaDevicesError`."""
+        await self._control("acquire")
+
+    async def switch(self, device_id: str) -> None:
+        """Go on with another device of the kind. Raises `MediaDevicesError`."""
+        await self._control("switch", device_id=device_id)
+
+    def _parameters(self, client: CoreClient, encoding: Encoding) -> dict[str, Any]:
+        choice = choose_page(client, self._room, self.device)
+        options = self._options
+        return {
+            "room": self._room,
+            "wait_s": choice.wait_s,
+            "client": self._client,
+            "device": self.device,
+            "device_id": getattr(options, "device_id", ""),
+            "constraints": _constraints(options),
+            "codec": None if self._any_codec or self.kind == "audio" else encoding.codec,
+            "simulcast": encoding.simulcast,
+            "max_bitrate_bps": encoding.max_bitrate_bps,
+            "max_fps": encoding.max_fps,
+            "dtx": encoding.dtx,
+        }
+
+    def _hear(self, header: Mapping[str, Any]) -> None:
+        if header.get("event") == "source_ended":
+            self._on_ended(self, header.get("error") or "")
+        elif header.get("event") == "source_fault":
+            self._on_fault(self, MediaDevicesError(header["message"], header["kind"], header["reason"]))
+
+    def __repr__(self) -> str:
+        return f"rtc.PageSource({self.device!r})"
+
+
+def _constraints(options: CaptureOptions) -> dict[str, Any]:
+    if isinstance(options, AudioCaptureOptions):
+        return {
+            "echo_cancellation": options.echo_cancellation,
+            "noise_suppression": options.noise_suppression,
+            "auto_gain_control": options.auto_gain_control,
+        }
+    asked = {"width": int(options.width), "height": int(options.height), "fps": float(options.fps)}
+    return {**asked, "audio": options.audio} if isinstance(options, ScreenShareCaptureOptions) else asked

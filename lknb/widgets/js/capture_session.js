@@ -1,0 +1,182 @@
+// One capturing widget in one page: its lane, its Worker, and the devices of the page.
+
+import { DeviceSet, currentObstacle } from "./capture_device.js";
+import { Dialer } from "./dialer.js";
+import { CAPTURE_WORKER_SOURCE } from "./inserted.js";
+
+/** @typedef {import("./device_fault.js").CaptureDevice} CaptureDevice */
+/**
+ * @typedef {object} CaptureView
+ * @property {() => void} update
+ * @property {(capture: number, level: number) => void} hearLevel
+ * @property {() => boolean} isDisconnected
+ */
+
+/** A view that is rendered again, as JupyterLab does when an output is updated, comes back within this. */
+const CAPTURE_LINGER_MS = 2_000;
+
+export class CaptureSession {
+  /** @param {WidgetModel} model */
+  constructor(model) {
+    this.model = model;
+    this.dialer = new Dialer(model, {
+      open: (way, transfer) => this.#open(way, transfer),
+      wait: (detail) => this.#become("connecting", detail),
+      end: (detail) => this.#become("ended", detail || "The room is not connected any more."),
+      fail: ({ title, detail }) => this.#become("ended", [title, detail].filter(Boolean).join(". ")),
+      lose: () => this.#orphan(),
+    });
+    this.devices = new DeviceSet((command, transfer = []) => this.command(command, transfer), () => this.#update());
+    /** @type {Set<CaptureView>} */
+    this.views = new Set();
+    /** @type {"connecting" | "open" | "ended"} */
+    this.state = "connecting";
+    this.detail = "";
+    /** What the kernel refused. */
+    this.refusal = "";
+    /** @type {Worker | null} */
+    this.worker = null;
+    this.started = false;
+    this.orphaned = false;
+    this.linger = 0;
+    this.onMessage = (/** @type {any} */ content) => this.#hearKernel(content);
+    this.onShown = () => this.#update();
+    this.onComm = () => setTimeout(() => this.#checkComm());
+    model.on("msg:custom", this.onMessage);
+    model.on("change:_shown", this.onShown);
+    model.on("comm_live_update", this.onComm);
+  }
+
+  /** What keeps this page from capturing anything. */
+  get obstacle() {
+    return currentObstacle();
+  }
+
+  /** @param {CaptureView} view */
+  attach(view) {
+    this.views.add(view);
+    clearTimeout(this.linger);
+    if (!this.started && this.#checkComm()) this.start();
+  }
+
+  /** @param {CaptureView} view */
+  detach(view) {
+    this.views.delete(view);
+    // without a view there is no mark that shows what is live
+    if (!this.views.size) this.linger = setTimeout(() => this.stop(), CAPTURE_LINGER_MS);
+  }
+
+  dispose() {
+    clearTimeout(this.linger);
+    this.stop();
+    this.dialer.dispose();
+    this.model.off("msg:custom", this.onMessage);
+    this.model.off("change:_shown", this.onShown);
+    this.model.off("comm_live_update", this.onComm);
+  }
+
+  start() {
+    this.started = true;
+    this.dialer.start();
+  }
+
+  /** No lane, no Worker, no device. */
+  stop() {
+    this.started = false;
+    this.dialer.stop();
+    this.devices.closeAll();
+    this.command({ type: "shut" });
+    const { worker } = this;
+    this.worker = null;
+    // its last words to the lane are on their way
+    setTimeout(() => worker?.terminate(), 100);
+  }
+
+  /**
+   * The person pressed a button.
+   * @param {CaptureDevice | "room"} device
+   * @param {"on" | "off" | "switch" | "leave"} action
+   * @param {string} [deviceId]
+   */
+  click(device, action, deviceId = "") {
+    this.refusal = "";
+    this.command({ type: "say", header: { type: "click", device, action, device_id: deviceId } });
+    this.#update();
+  }
+
+  /**
+   * @param {CaptureCommand} command
+   * @param {Transferable[]} [transfer]
+   */
+  command(command, transfer = []) {
+    this.worker?.postMessage(command, transfer);
+  }
+
+  /**
+   * @param {import("./channel.js").Way} way
+   * @param {Transferable[]} transfer
+   */
+  #open(way, transfer) {
+    if (!this.worker) {
+      const url = URL.createObjectURL(new Blob([CAPTURE_WORKER_SOURCE], { type: "text/javascript" }));
+      const worker = new Worker(url);
+      worker.onmessage = ({ data }) => {
+        // some browsers fetch the text late; the first word of the Worker shows that it has it
+        if (data.type === "ready") URL.revokeObjectURL(url);
+        else if (worker === this.worker) this.#hear(data);
+      };
+      worker.onerror = (event) => this.#become("ended", event.message || "This page does not allow a Worker.");
+      this.worker = worker;
+    }
+    this.command({ type: "lane", way, client: this.dialer.client }, transfer);
+  }
+
+  /** @param {CaptureEvent} event */
+  #hear(event) {
+    if (event.type === "command") this.devices.handle(event.header);
+    else if (event.type === "level") this.views.forEach((view) => view.hearLevel(event.capture, event.level));
+    else if (event.type === "release") this.devices.closeAll();
+    else if (event.type === "opened") {
+      this.dialer.opened(event.name);
+      this.#become("open");
+    } else if (event.type === "closed") {
+      if (event.opened) this.#become("connecting");
+      if (this.#checkComm()) this.dialer.closed(event.name, event.opened);
+    }
+  }
+
+  /** @param {any} content */
+  #hearKernel(content) {
+    if (content?.type !== "refused" || content.hello !== undefined || content.client !== this.dialer.client) return;
+    this.refusal = content.detail;
+    this.#update();
+  }
+
+  /** Whether the kernel that made the widget is still there. A host that does not tell is believed to be alive. */
+  #checkComm() {
+    const orphaned = [...this.views].some((view) => view.isDisconnected());
+    if (orphaned) this.#orphan();
+    else if (this.orphaned && this.views.size) this.start();
+    this.orphaned = orphaned;
+    return !orphaned;
+  }
+
+  #orphan() {
+    this.stop();
+    this.#become("ended", "The kernel is gone. Run the cell again.");
+  }
+
+  /**
+   * @param {"connecting" | "open" | "ended"} state
+   * @param {string} [detail]
+   */
+  #become(state, detail = "") {
+    this.state = state;
+    this.detail = detail;
+    this.#update();
+  }
+
+  #update() {
+    this.views.forEach((view) => view.update());
+  }
+}

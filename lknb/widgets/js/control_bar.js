@@ -1,0 +1,227 @@
+// The buttons of a call: camera, microphone, screen, leave; what is live, and in words what is wrong.
+
+import { listDevices } from "./capture_device.js";
+import { CaptureSession } from "./capture_session.js";
+import { drawing, make, setText } from "./dom.js";
+
+/** @typedef {import("./device_fault.js").CaptureDevice} CaptureDevice */
+/** @typedef {"off" | "on" | "muted"} DeviceState */
+
+const CAMERA_LINES = "M15 11l6-4v10l-6-4M5 6h8a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2V8a2 2 0 0 1 2-2z";
+const CAMERA_OFF_LINES =
+  "M3 3l18 18M15 11l6-4v10l-2.2-1.5M9.5 6H13a2 2 0 0 1 2 2v3.5M14.4 17.2A2 2 0 0 1 13 18H5a2 2 0 0 1-2-2V8a2 2 0 0 1 1.4-1.9";
+const MICROPHONE_LINES = "M12 3.5a2.5 2.5 0 0 1 2.5 2.5v5a2.5 2.5 0 0 1-5 0V6A2.5 2.5 0 0 1 12 3.5zM6 11a6 6 0 0 0 12 0M12 17v3.5M9 20.5h6";
+const MICROPHONE_OFF_LINES =
+  "M3 3l18 18M9.5 9.5V11a2.5 2.5 0 0 0 4 2M14.5 10.5V6a2.5 2.5 0 0 0-4.9-.7M6 11a6 6 0 0 0 9.6 4.8M18 11a6 6 0 0 1-.7 2.8M12 17v3.5M9 20.5h6";
+const SCREEN_LINES = "M4 5h16v11H4zM9 20h6M12 16v4M12 13V8M9.8 10.2L12 8l2.2 2.2";
+const LEAVE_LINES = "M14 4H6v16h8M10 12h10M17 9l3 3-3 3";
+
+/** What a click waits for at most before the button can be pressed again. */
+const PENDING_MS = 10_000;
+
+/** @type {Record<string, { on: string, off: string, live: string, rest: string }>} */
+const WORDS = {
+  camera: { on: "Turn camera on", off: "Turn camera off", live: CAMERA_LINES, rest: CAMERA_OFF_LINES },
+  microphone: { on: "Unmute microphone", off: "Mute microphone", live: MICROPHONE_LINES, rest: MICROPHONE_OFF_LINES },
+  screen: { on: "Share screen", off: "Stop sharing the screen", live: SCREEN_LINES, rest: SCREEN_LINES },
+};
+
+/** A button of a device, and the menu beside it. */
+class DeviceButton {
+  /**
+   * @param {CaptureDevice} device
+   * @param {ControlBarView} bar
+   */
+  constructor(device, bar) {
+    this.device = device;
+    this.bar = bar;
+    /** @type {DeviceState} */
+    this.state = "off";
+    this.pending = "";
+    this.pendingTimer = 0;
+    this.lines = "";
+    this.icon = make("span", "lknb-bar-icon");
+    this.label = make("span", "lknb-bar-label");
+    this.button = make("button", "lknb-bar-button", { type: "button" }, this.icon, this.label);
+    this.button.addEventListener("click", () => this.#click());
+    this.menu = device === "screen" ? null : make("select", "lknb-bar-menu", { "aria-label": `Choose a ${device}`, title: `Choose a ${device}` });
+    this.menu?.addEventListener("change", () => bar.session.click(device, "switch", this.menu?.value));
+    this.menu?.addEventListener("pointerdown", () => bar.refreshDevices());
+    this.element = make("div", "lknb-bar-device", { "data-device": device }, this.button);
+    if (device === "microphone") {
+      this.meter = make("span", "lknb-bar-meter", { "aria-hidden": "true" });
+      this.button.append(this.meter);
+    }
+    if (this.menu) this.element.append(this.menu);
+  }
+
+  update() {
+    const { session, shown } = this.bar;
+    const held = session.devices.find(this.device);
+    const state = held ? (held.muted ? "muted" : "on") : shown[this.device] ?? "off";
+    if (state !== this.state || session.devices.fault || session.refusal) this.#settle();
+    this.state = state;
+    const words = WORDS[this.device];
+    const isOn = state === "on";
+    const asking = session.devices.asking.has(this.device);
+    this.element.dataset.state = state;
+    this.element.dataset.live = String(!!held && isOn);
+    this.button.disabled = session.state !== "open" || !!session.obstacle || !shown.connected || (!!this.pending && !asking);
+    this.button.setAttribute("aria-pressed", String(isOn));
+    this.button.classList.toggle("lknb-bar-busy", !!this.pending || asking);
+    setText(this.label, isOn ? words.off : words.on);
+    this.button.title = isOn ? words.off : words.on;
+    const lines = isOn ? words.live : words.rest;
+    if (lines !== this.lines) this.icon.replaceChildren(drawing(lines));
+    this.lines = lines;
+    if (this.menu) this.menu.hidden = this.menu.options.length < 2 || !!session.obstacle;
+  }
+
+  /** @param {{ kind: string, device_id: string, label: string }[]} devices */
+  list(devices) {
+    const { menu } = this;
+    if (!menu) return;
+    const own = devices.filter(({ kind, device_id: id }) => kind === this.device && id);
+    const texts = own.map(({ device_id: id, label }, index) => {
+      const option = make("option", "", { value: id });
+      option.textContent = label || `${this.device} ${index + 1}`;
+      return option;
+    });
+    menu.replaceChildren(...texts);
+    const used = this.bar.session.devices.find(this.device)?.track?.getSettings().deviceId;
+    if (used) menu.value = used;
+    this.update();
+  }
+
+  /** @param {number} level */
+  hear(level) {
+    this.meter?.style.setProperty("--lknb-level", level.toFixed(2));
+  }
+
+  async #click() {
+    const { session } = this.bar;
+    const action = this.state === "on" ? "off" : "on";
+    if (this.pending) return;
+    this.pending = action;
+    this.pendingTimer = setTimeout(() => {
+      this.#settle();
+      this.update();
+    }, PENDING_MS);
+    session.devices.fault = null;
+    // the browser wants to be asked within the click itself
+    if (this.device === "screen" && action === "on" && !(await session.devices.clickScreen())) {
+      this.#settle();
+      this.update();
+      return;
+    }
+    session.click(this.device, action);
+  }
+
+  #settle() {
+    clearTimeout(this.pendingTimer);
+    this.pending = "";
+  }
+}
+
+/** One view of a `ControlBar`. */
+class ControlBarView {
+  /**
+   * @param {CaptureSession} session
+   * @param {WidgetModel} model
+   * @param {HTMLElement} host
+   */
+  constructor(session, model, host) {
+    this.session = session;
+    this.model = model;
+    this.host = host;
+    host.classList.add("lknb-bar-host");
+    this.buttons = [new DeviceButton("microphone", this), new DeviceButton("camera", this), new DeviceButton("screen", this)];
+    this.mark = make("span", "lknb-bar-mark", {}, make("span", "lknb-bar-dot", { "aria-hidden": "true" }), "Live");
+    this.leave = make("button", "lknb-bar-button lknb-bar-leave", { type: "button", title: "Leave the room" }, make("span", "lknb-bar-icon", {}, drawing(LEAVE_LINES)), make("span", "lknb-bar-label", {}, "Leave"));
+    this.leave.addEventListener("click", () => session.click("room", "leave"));
+    this.status = make("div", "lknb-bar-status", { role: "status" });
+    this.title = make("div", "lknb-bar-title");
+    this.detail = make("div", "");
+    this.fault = make("div", "lknb-bar-fault", { role: "alert" }, this.title, this.detail);
+    const row = make("div", "lknb-bar-row", { role: "group", "aria-label": "Call" }, ...this.buttons.map(({ element }) => element), this.mark, this.leave);
+    this.root = make("div", "lknb-bar", {}, row, this.status, this.fault);
+    host.append(this.root);
+    this.known = "";
+    this.onDevices = () => void this.refreshDevices();
+    navigator.mediaDevices?.addEventListener("devicechange", this.onDevices);
+    session.attach(this);
+    this.update();
+    this.refreshDevices();
+  }
+
+  /** @returns {Record<string, any>} */
+  get shown() {
+    return this.model.get("_shown") ?? {};
+  }
+
+  dispose() {
+    navigator.mediaDevices?.removeEventListener("devicechange", this.onDevices);
+    this.session.detach(this);
+    this.root.remove();
+  }
+
+  isDisconnected() {
+    return this.host.classList.contains("jupyter-widgets-disconnected");
+  }
+
+  update() {
+    const { session, shown } = this;
+    this.buttons.forEach((button) => button.update());
+    const held = [...session.devices.held.values()];
+    const live = held.filter((it) => !it.muted && it.track).map((it) => it.device.replace("screen_audio", "screen sound"));
+    this.mark.hidden = !live.length;
+    this.mark.title = `This page sends: ${live.join(", ")}`;
+    this.leave.disabled = !shown.connected || session.state !== "open";
+    const asking = [...session.devices.asking];
+    const waits = session.state === "connecting" ? session.detail || "Connecting…" : session.state === "ended" ? session.detail : "";
+    const asks = asking.length ? `Your browser may ask about the ${asking.join(" and the ").replace("screen_audio", "sound")}: allow it there.` : "";
+    setText(this.status, shown.connected ? asks || waits : "Not in the room any more.");
+    this.status.hidden = !this.status.textContent;
+    const fault = session.obstacle ?? session.devices.fault;
+    setText(this.title, fault?.title ?? (session.refusal ? "That did not work" : ""));
+    setText(this.detail, fault?.detail ?? session.refusal);
+    this.fault.hidden = !fault && !session.refusal;
+    // with the first permission the devices get their names
+    const known = held.map((it) => `${it.device} ${!!it.track}`).join();
+    if (known !== this.known) {
+      this.known = known;
+      this.refreshDevices();
+    }
+  }
+
+  /**
+   * @param {number} capture
+   * @param {number} level
+   */
+  hearLevel(capture, level) {
+    if (this.session.devices.find("microphone")?.capture === capture) this.buttons[0].hear(level);
+  }
+
+  async refreshDevices() {
+    if (this.session.obstacle) return;
+    const devices = await listDevices();
+    this.buttons.forEach((button) => button.list(devices));
+  }
+}
+
+export default () => {
+  /** @type {CaptureSession} */
+  let session;
+  return {
+    /** @param {{ model: WidgetModel }} context */
+    initialize({ model }) {
+      session = new CaptureSession(model);
+      return () => session.dispose();
+    },
+    /** @param {{ model: WidgetModel, el: HTMLElement }} context */
+    render({ model, el }) {
+      const view = new ControlBarView(session, model, el);
+      return () => view.dispose();
+    },
+  };
+};

@@ -1,0 +1,117 @@
+// What keeps a page from having a camera, a microphone or a screen, in words that say what to do next.
+
+/** @typedef {"camera" | "microphone" | "screen" | "screen_audio"} CaptureDevice */
+/** @typedef {{ reason: string, title: string, detail: string }} DeviceFault */
+
+/** @type {Record<CaptureDevice, string>} */
+const DEVICE_NAMES = { camera: "camera", microphone: "microphone", screen: "screen", screen_audio: "sound of the screen" };
+
+/**
+ * Why this page can capture nothing at all, or null.
+ * @param {{ protocol: string, secure: boolean, mediaDevices: boolean, webcodecs: boolean }} page
+ * @returns {DeviceFault | null}
+ */
+export function findCaptureObstacle({ protocol, secure, mediaDevices, webcodecs }) {
+  if (protocol === "vscode-webview:") {
+    return {
+      reason: "unsupported",
+      title: "VS Code does not let notebooks use cameras",
+      detail: "Open this notebook in JupyterLab in a browser to use camera and microphone, or publish a source of the kernel.",
+    };
+  }
+  if (!secure || !mediaDevices) {
+    return {
+      reason: "insecure",
+      title: "This page may not use cameras",
+      detail:
+        "Browsers give camera and microphone only to pages from https or from localhost. Open JupyterLab at http://localhost; " +
+        "if it runs on another machine, through a tunnel: ssh -L 8888:localhost:8888 host",
+    };
+  }
+  if (!webcodecs) {
+    return {
+      reason: "unsupported",
+      title: "This browser cannot encode video",
+      detail: "It has no WebCodecs. Open the notebook in a current Chrome, Edge, Firefox or Safari.",
+    };
+  }
+  return null;
+}
+
+/**
+ * What a fault of getUserMedia or getDisplayMedia means.
+ * @param {unknown} error
+ * @param {CaptureDevice} device
+ * @returns {DeviceFault}
+ */
+export function explainFault(error, device) {
+  const name = DEVICE_NAMES[device];
+  const fault = error instanceof Error || error instanceof DOMException ? error : new Error(String(error));
+  const explain = FAULTS[fault.name];
+  if (explain) return explain(name, device, /** @type {any} */ (fault));
+  return { reason: "other", title: `The ${name} cannot be used`, detail: `The browser says: ${fault.name} ${fault.message}`.slice(0, 500) };
+}
+
+/** @type {Record<string, (name: string, device: CaptureDevice, error: any) => DeviceFault>} */
+const FAULTS = {
+  NotAllowedError: (name, device) =>
+    device === "screen" || device === "screen_audio"
+      ? {
+          reason: "denied",
+          title: "The screen is not shared",
+          detail: "The question was dismissed, or this browser may not record the screen. Press “Share screen” to choose again.",
+        }
+      : {
+          reason: "denied",
+          title: `The ${name} is blocked for this page`,
+          detail: `Allow it by the icon left of the page's address, or in the privacy settings of your system; then press the ${name} button again.`,
+        },
+  SecurityError: (name) => ({
+    reason: "denied",
+    title: `The ${name} is blocked for this page`,
+    detail: "A rule of the site that serves the notebook forbids it (Permissions-Policy). Ask who runs it, or use a JupyterLab of your own.",
+  }),
+  NotFoundError: (name) => ({
+    reason: "not_found",
+    title: `There is no ${name}`,
+    detail: "None is connected to the machine of this browser. Plug one in and press the button again, or publish a source of the kernel.",
+  }),
+  NotReadableError: (name) => ({
+    reason: "in_use",
+    title: `The ${name} is in use`,
+    detail: "Another program has it, or its driver failed. Close what uses it, then press the button again.",
+  }),
+  AbortError: (name) => ({
+    reason: "in_use",
+    title: `The ${name} did not start`,
+    detail: "Its driver failed, or another program took it. Unplug it and plug it in again, then press the button again.",
+  }),
+  OverconstrainedError: (name, _, error) => ({
+    reason: "overconstrained",
+    title: `No ${name} is as asked`,
+    detail:
+      error.constraint === "deviceId"
+        ? "The device that was chosen is not connected any more. Choose another one in the menu beside the button."
+        : `No ${name} can do what was asked of “${error.constraint}”. Ask for less.`,
+  }),
+  InvalidStateError: (name) => ({
+    reason: "needs_click",
+    title: `The browser wants a click for the ${name}`,
+    detail: "Press “Share screen” in the room's buttons: browsers share a screen only right after a click or a key.",
+  }),
+};
+FAULTS.DevicesNotFoundError = FAULTS.NotFoundError;
+
+/**
+ * A device that was live and is not any more.
+ * @param {CaptureDevice} device
+ * @returns {DeviceFault}
+ */
+export function explainLoss(device) {
+  const name = DEVICE_NAMES[device];
+  return {
+    reason: "ended",
+    title: `The ${name} is gone`,
+    detail: `It was unplugged, or its permission was taken back. Plug it in, or choose another one, then press the ${name} button again.`,
+  };
+}

@@ -1,0 +1,239 @@
+// Pictures of one capture, encoded in all their layers.
+
+import { BATCH_BYTES, TimeLine, pageClockUs } from "./batch.js";
+
+/** @typedef {import("./batch.js").Batch} Batch */
+/**
+ * @typedef {object} UplinkLayer
+ * @property {string} rid
+ * @property {number} ratioX of the largest layer's width
+ * @property {number} ratioY
+ * @property {number} fps
+ * @property {number} bitrate of which the encoder knows
+ * @property {number} wantedBitrate 0 while the layer is not wanted
+ * @property {boolean} keyframe whether the next frame is to be one
+ * @property {number} dueUs
+ * @property {number} width as configured
+ * @property {number} height
+ * @property {VideoEncoder | null} encoder
+ */
+
+/** Pictures waiting in an encoder: it is slower than the camera, and the next ones are left out. */
+const ENCODING = 3;
+/** H264 levels by the size of the picture in macroblocks (H.264 table A-1), constrained baseline. */
+const H264_LEVELS = [
+  { blocks: 3_600, name: "1F" },
+  { blocks: 8_192, name: "28" },
+  { blocks: 22_080, name: "32" },
+  { blocks: Infinity, name: "33" },
+];
+
+export class VideoUplink {
+  /**
+   * @param {number} capture
+   * @param {Batch} batch
+   */
+  constructor(capture, batch) {
+    this.capture = capture;
+    this.batch = batch;
+    this.codec = "";
+    this.paused = false;
+    this.size = "";
+    this.line = new TimeLine(8);
+    /** @type {UplinkLayer[]} */
+    this.layers = [];
+    /** @type {ReadableStreamDefaultReader<VideoFrame> | null} */
+    this.reader = null;
+  }
+
+  /** @param {ReadableStream<VideoFrame>} readable frames of the device, which may be another one than before */
+  async read(readable) {
+    this.restart();
+    const reader = readable.getReader();
+    this.reader = reader;
+    for (;;) {
+      const { value: frame, done } = await reader.read();
+      if (done || this.reader !== reader) {
+        frame?.close();
+        return;
+      }
+      this.take(frame);
+    }
+  }
+
+  restart() {
+    this.reader?.cancel();
+    this.reader = null;
+    this.line = new TimeLine(8);
+    this.refresh("");
+  }
+
+  /** @param {Record<string, any>} header the core's command `encode` */
+  encode({ codec, layers }) {
+    const top = layers[layers.length - 1];
+    const same = codec === this.codec && JSON.stringify(layers.map((/** @type {any} */ it) => it.rid)) === JSON.stringify(this.layers.map((it) => it.rid));
+    if (!same) {
+      this.#closeEncoders();
+      this.codec = codec;
+      this.layers = layers.map((/** @type {any} */ it) => ({
+        rid: it.rid,
+        ratioX: it.width / top.width,
+        ratioY: it.height / top.height,
+        fps: it.fps,
+        bitrate: 0,
+        wantedBitrate: it.bitrate_bps,
+        keyframe: true,
+        dueUs: 0,
+        width: 0,
+        height: 0,
+        encoder: null,
+      }));
+    }
+    this.refresh("");
+  }
+
+  /** @param {{ rid: string, bitrate_bps: number }[]} wanted */
+  want(wanted) {
+    for (const layer of this.layers) {
+      const bitrate = wanted.find(({ rid }) => rid === layer.rid)?.bitrate_bps ?? 0;
+      if (!layer.wantedBitrate && bitrate) layer.keyframe = true;
+      layer.wantedBitrate = bitrate;
+    }
+  }
+
+  /** @param {string} rid a layer that needs a key frame; all of them when empty */
+  refresh(rid) {
+    for (const layer of this.layers) layer.keyframe ||= !rid || rid === layer.rid;
+  }
+
+  /** @param {boolean} paused */
+  pause(paused) {
+    this.paused = paused;
+    if (!paused) this.refresh("");
+  }
+
+  /** @param {VideoFrame} frame */
+  take(frame) {
+    this.line.note(frame.timestamp, pageClockUs());
+    if (!this.paused && this.layers.length && !this.batch.isBehind()) {
+      // the encoder hands the timestamp back, and with it the time of capture
+      const stamped = new VideoFrame(frame, { timestamp: this.line.at(frame.timestamp) });
+      this.layers.forEach((layer) => this.#encode(layer, stamped));
+      stamped.close();
+    }
+    frame.close();
+  }
+
+  close() {
+    this.restart();
+    this.#closeEncoders();
+    this.layers = [];
+  }
+
+  #closeEncoders() {
+    this.layers.forEach(({ encoder }) => encoder?.state !== "closed" && encoder?.close());
+  }
+
+  /**
+   * @param {UplinkLayer} layer
+   * @param {VideoFrame} frame
+   */
+  #encode(layer, frame) {
+    const periodUs = 1e6 / layer.fps;
+    if (!layer.wantedBitrate || (layer.encoder?.encodeQueueSize ?? 0) >= ENCODING) return;
+    // pictures come with jitter: one that is a little early for its layer is on time
+    if (frame.timestamp < layer.dueUs - periodUs / 8 && !layer.keyframe) return;
+    layer.dueUs = Math.max(layer.dueUs, frame.timestamp - periodUs) + periodUs;
+    const width = Math.max(2, Math.round((frame.displayWidth * layer.ratioX) / 2) * 2);
+    const height = Math.max(2, Math.round((frame.displayHeight * layer.ratioY) / 2) * 2);
+    const encoder = this.#configured(layer, width, height);
+    encoder.encode(frame, { keyFrame: layer.keyframe });
+    layer.keyframe = false;
+  }
+
+  /**
+   * The encoder of a layer, set to this size and the bitrate wanted now.
+   * @param {UplinkLayer} layer
+   * @param {number} width
+   * @param {number} height
+   */
+  #configured(layer, width, height) {
+    const resized = layer.width !== width || layer.height !== height;
+    let { encoder } = layer;
+    if (!encoder || encoder.state === "closed") {
+      const made = new VideoEncoder({
+        output: (chunk) => this.#send(layer, made, chunk),
+        error: () => {
+          // the next picture gets a new encoder
+          layer.keyframe = true;
+        },
+      });
+      encoder = layer.encoder = made;
+      layer.bitrate = 0;
+    }
+    if (resized || layer.bitrate !== layer.wantedBitrate) {
+      encoder.configure(videoConfig(this.codec, width, height, layer.wantedBitrate, layer.fps));
+      layer.keyframe ||= resized;
+      Object.assign(layer, { width, height, bitrate: layer.wantedBitrate });
+    }
+    return encoder;
+  }
+
+  /**
+   * @param {UplinkLayer} layer
+   * @param {VideoEncoder} encoder
+   * @param {EncodedVideoChunk} chunk
+   */
+  #send(layer, encoder, chunk) {
+    if (encoder !== layer.encoder || this.paused) return;
+    if (chunk.byteLength > BATCH_BYTES) {
+      layer.keyframe = true;
+      return;
+    }
+    const data = new Uint8Array(chunk.byteLength);
+    chunk.copyTo(data);
+    const keyframe = chunk.type === "key";
+    const size = keyframe ? { width: layer.width, height: layer.height } : {};
+    this.batch.add({ capture: this.capture, rid: layer.rid, timestamp_us: chunk.timestamp, keyframe, ...size }, data);
+  }
+}
+
+/**
+ * @param {string} codec "h264" or "vp8"
+ * @param {number} width
+ * @param {number} height
+ * @param {number} bitrate
+ * @param {number} framerate
+ * @returns {VideoEncoderConfig}
+ */
+export function videoConfig(codec, width, height, bitrate, framerate) {
+  /** @type {VideoEncoderConfig} */
+  const config = { codec, width, height, bitrate, framerate, latencyMode: "realtime", bitrateMode: "variable" };
+  if (codec !== "h264") return config;
+  const blocks = Math.ceil(width / 16) * Math.ceil(height / 16);
+  const level = H264_LEVELS.find((it) => blocks <= it.blocks)?.name;
+  return { ...config, codec: `avc1.42E0${level}`, avc: { format: "annexb" } };
+}
+
+/**
+ * Which of our codecs this browser encodes.
+ * @returns {Promise<string[]>}
+ */
+export async function encodableCodecs() {
+  const video = ["h264", "vp8"];
+  const answers = await Promise.all([
+    ...video.map((codec) => ask(() => VideoEncoder.isConfigSupported(videoConfig(codec, 1280, 720, 1_700_000, 30)))),
+    ask(() => AudioEncoder.isConfigSupported({ codec: "opus", sampleRate: 48_000, numberOfChannels: 1, bitrate: 24_000 })),
+  ]);
+  return [...video, "opus"].filter((_, index) => answers[index]);
+}
+
+/** @param {() => Promise<{ supported?: boolean }>} isSupported */
+async function ask(isSupported) {
+  try {
+    return !!(await isSupported()).supported;
+  } catch {
+    // a browser that has no such encoder at all, or does not know a setting
+    return false;
+  }
+}

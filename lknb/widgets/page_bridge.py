@@ -1,0 +1,36 @@
+"""The bridge to the devices of pages: which widget that captures is shown, and whether its page can be asked just now."""
+
+from __future__ import annotations
+
+from lknb.core.client import CoreClient
+from lknb.errors import MediaDevicesError
+from lknb.rtc.device_bridge import PageChoice, no_page
+from lknb.widgets import comm
+from lknb.widgets.control_bar import ControlBar, bars_of
+
+WAIT_S = 5.0
+"""For the lane of a page that has just been shown."""
+_BUTTONS = {"camera": "Turn camera on", "microphone": "Unmute microphone", "screen": "Share screen"}
+
+
+class PageBridge:
+    """See `DeviceBridge`."""
+
+    def choose(self, client: CoreClient, room: int | None, device: str) -> PageChoice:
+        bars = bars_of(room)
+        if not bars:
+            raise no_page(device)
+        if not any(_can_be_asked(bar) for bar in bars):
+            button = _BUTTONS.get(device, "the button of the device")
+            raise MediaDevicesError(
+                "this page reaches the kernel by messages that wait until the cell has ended, so a cell cannot wait for it: "
+                f"press “{button}” in the room's buttons, which works, or call this as a task (asyncio.create_task)",
+                device,
+                "needs_click",
+            )
+        return PageChoice(room, WAIT_S)
+
+
+def _can_be_asked(bar: ControlBar) -> bool:
+    """Whether an answer of the page can arrive while the present cell runs."""
+    return bar.lane != "comm" or bar.hears_while_busy or not comm.cell_is_running()

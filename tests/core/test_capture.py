@@ -1,0 +1,378 @@
+"""Pages that capture: what they may say, and what becomes of their devices, lane by lane."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from lknb.core import capture_page
+from lknb.core.capture import Captures
+from lknb.core.capture_message import Media, parse_capture
+from lknb.core.lane_capture import CaptureSession
+from lknb.core.lane_ticket import Grant
+from lknb.core.message import decode_message, encode_message
+from lknb.core.source.page import PageClock, PageSource
+from lknb.errors import MediaDevicesError, MediaError, WireError
+from lknb.wire.frame import EncodedFrame
+from tests.kit.poll import wait_until
+from tests.wire.mutation import assert_total, mutants
+
+VIDEO = {"capture": 7, "rid": "f", "timestamp_us": 5_000_000, "keyframe": True, "width": 1280, "height": 720}
+AUDIO = {"capture": 8, "rid": "", "timestamp_us": 1, "audio_level": 30}
+SAMPLES: list[tuple[dict[str, Any], list[bytes]]] = [
+    ({"type": "hello", "lane": "direct", "client": "abc", "codecs": ["h264", "vp8", "opus"], "captures": [7]}, []),
+    ({"type": "media", "sequence": 0, "chunks": [VIDEO, AUDIO]}, [b"pic", b"s"]),
+    ({"type": "done", "request": 1, "width": 1280, "height": 720, "device_id": "x", "label": "Camera"}, []),
+    ({"type": "done", "request": 2, "devices": [{"kind": "camera", "device_id": "a", "label": "b"}]}, []),
+    ({"type": "failed", "request": 1, "reason": "denied", "detail": "The camera is blocked."}, []),
+    ({"type": "ended", "capture": 7, "reason": "ended", "detail": "unplugged"}, []),
+    ({"type": "click", "device": "camera", "action": "on", "device_id": ""}, []),
+]  # fmt: skip
+
+
+class Port:
+    """The way to one page."""
+
+    name = "direct"
+    waiting_bytes = 0
+
+    def __init__(self) -> None:
+        self.said: list[dict[str, Any]] = []
+
+    def send(self, header: Any, buffers: Any = ()) -> None:
+        json.dumps(header)
+        self.said.append(dict(header))
+
+    async def close(self, code: int, reason: str) -> None: ...
+
+    def last(self, kind: str) -> dict[str, Any] | None:
+        return next((header for header in reversed(self.said) if header["type"] == kind), None)
+
+
+class Page:
+    """A page by hand, on one lane."""
+
+    def __init__(
+        self, captures: Captures, client: str = "page", *, captured: tuple[int, ...] = (), view: str = "view"
+    ) -> None:
+        self.port = Port()
+        self.now = 0.0
+        grant = Grant(1, "capture", "", view, "http://localhost")
+        self.session = CaptureSession(grant, self.port, captures, clock=lambda: self.now)  # type: ignore[arg-type]
+        self.say(type="hello", client=client, codecs=["h264", "vp8", "opus"], captures=list(captured))
+        self.sequence = 0
+
+    def say(self, *buffers: bytes, **header: Any) -> None:
+        self.session.handle(header, list(buffers))
+
+    def send(self, **chunk: Any) -> None:
+        self.say(b"data", type="media", sequence=self.sequence, chunks=[{"rid": "", "timestamp_us": 1, **chunk}])
+        self.sequence += 1
+
+    async def answer(self, kind: str = "take", **done: Any) -> dict[str, Any]:
+        asked = await wait_until(lambda: self.port.last(kind), what=f"the page is asked to {kind}")
+        self.port.said.remove(asked)
+        self.say(**{"type": "done", "request": asked["request"], **done})
+        return asked
+
+    async def refuse(self, kind: str, reason: str, detail: str) -> None:
+        asked = await wait_until(lambda: self.port.last(kind), what=f"the page is asked to {kind}")
+        self.port.said.remove(asked)
+        self.say(type="failed", request=asked["request"], reason=reason, detail=detail)
+
+
+class World:
+    """The core around the pages."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.clicked: list[tuple[PageSource, bool]] = []
+        self.published = False
+        self.captures = Captures(
+            lambda room: room == 1, lambda header, buffers: self.events.append(header), self._click
+        )
+
+    def _click(self, room: int, source: PageSource, on: bool) -> bool:
+        self.clicked.append((source, on))
+        return self.published
+
+    def wish(self, device: str, **header: Any) -> asyncio.Task[PageSource]:
+        asked = {"op": "source_open", "room": 1, "device": device, **header}
+        return asyncio.create_task(self.captures.open_source(header.pop("capture", 7), asked))
+
+    async def source(self, page: Page, device: str = "camera", **header: Any) -> tuple[PageSource, list[EncodedFrame]]:
+        opening = self.wish(device, **header)
+        await page.answer("take", width=1280, height=720)
+        source, frames = await opening, []
+        source.start(frames.append)
+        await page.answer("mute")
+        return source, frames
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(capture_page, "GRACE_S", 0.1)
+    return World()
+
+
+class TestParser:
+    @pytest.mark.parametrize(("header", "buffers"), SAMPLES)
+    def test_what_pages_say_is_understood(self, header: dict[str, Any], buffers: list[bytes]) -> None:
+        assert parse_capture(header, buffers)
+
+    def test_it_is_total(self) -> None:
+        samples = [encode_message(header, buffers) for header, buffers in SAMPLES]
+
+        def parse(data: bytes) -> object:
+            return parse_capture(*decode_message(data))
+
+        assert_total(parse, mutants(samples, 20_000))
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"capture": True},
+            {"capture": -1},
+            {"rid": "ff"},
+            {"timestamp_us": 1.5},
+            {"keyframe": 1},
+            {"width": 5000},
+            {"audio_level": 128},
+        ],
+    )
+    def test_a_wrong_chunk_is_refused(self, change: dict[str, Any]) -> None:
+        with pytest.raises(WireError):
+            parse_capture({"type": "media", "sequence": 0, "chunks": [{**VIDEO, **change}]}, [b"x"])
+
+    def test_chunks_and_buffers_belong_together(self) -> None:
+        for buffers in ([], [b"x", b"y"], [b""]):
+            with pytest.raises(WireError):
+                parse_capture({"type": "media", "sequence": 0, "chunks": [VIDEO]}, buffers)
+
+    def test_a_chunk_is_whole(self) -> None:
+        message = parse_capture({"type": "media", "sequence": 3, "chunks": [VIDEO]}, [b"x"])
+        assert isinstance(message, Media)
+        assert (message.sequence, message.chunks[0].capture, message.chunks[0].audio_level) == (3, 7, 127)
+
+
+class TestCamera:
+    async def test_a_camera_comes_in_the_layers_of_its_size(self, world: World) -> None:
+        page = Page(world.captures)
+        source, frames = await world.source(page)
+        assert (source.codec, source.rids, source.width, source.height) == ("h264", ("q", "h", "f"), 1280, 720)
+        encode = page.port.last("encode")
+        assert encode is not None
+        assert [layer["width"] for layer in encode["layers"]] == [320, 640, 1280]
+        page.send(**VIDEO)
+        page.send(**{**VIDEO, "rid": "z"})
+        page.send(**{**VIDEO, "capture": 99})
+        (frame,) = frames
+        assert (frame.codec, frame.rid, frame.keyframe, frame.width, frame.data) == ("h264", "f", True, 1280, b"data")
+
+    async def test_vp8_is_taken_when_asked_for(self, world: World) -> None:
+        page = Page(world.captures)
+        source, _ = await world.source(page, codec="vp8", simulcast=False)
+        assert (source.codec, source.rids) == ("vp8", ())
+
+    async def test_a_refusal_is_typed(self, world: World) -> None:
+        page = Page(world.captures)
+        opening = world.wish("camera")
+        await page.refuse("take", "denied", "The camera is blocked.")
+        with pytest.raises(MediaDevicesError, match="blocked") as caught:
+            await opening
+        assert (caught.value.kind, caught.value.reason) == ("camera", "denied")
+        assert page.port.last("close")
+
+    async def test_cancelled_it_is_closed(self, world: World) -> None:
+        page = Page(world.captures)
+        opening = world.wish("camera")
+        await wait_until(lambda: page.port.last("take"))
+        opening.cancel()
+        await asyncio.wait([opening])
+        assert page.port.last("close") == {"type": "close", "capture": 7}
+
+    async def test_wishes_reach_the_page(self, world: World) -> None:
+        page = Page(world.captures)
+        source, _ = await world.source(page)
+        source.request_keyframe("h")
+        assert page.port.last("keyframe") == {"type": "keyframe", "capture": 7, "rid": "h"}
+        source.control("layers", rids=["q", "f"])
+        assert [layer["rid"] for layer in page.port.last("layers")["layers"]] == ["q", "f"]
+        source.control("bitrate", bitrates_bps={"f": 800_000, "q": 1})
+        assert page.port.last("layers")["layers"] == [
+            {"rid": "q", "bitrate_bps": 30_000},
+            {"rid": "f", "bitrate_bps": 800_000},
+        ]
+        with pytest.raises(MediaError, match="no action"):
+            source.control("seek", position_s=1)
+
+    async def test_mute_and_acquire(self, world: World) -> None:
+        page = Page(world.captures)
+        source, frames = await world.source(page)
+        source.control("mute", muted=True)
+        assert (await page.answer("mute"))["muted"] is True
+        page.send(**VIDEO)
+        assert not frames
+        taking = asyncio.create_task(source.acquire())
+        await page.refuse("mute", "in_use", "The camera is in use.")
+        with pytest.raises(MediaDevicesError, match="in use"):
+            await taking
+        taking = asyncio.create_task(source.acquire())
+        assert (await page.answer("mute"))["muted"] is False
+        await taking
+        page.port.said.clear()
+        source.control("mute", muted=False)
+        assert not page.port.said
+
+    async def test_a_fault_nobody_waits_for_is_told(self, world: World) -> None:
+        page = Page(world.captures)
+        source, _ = await world.source(page)
+        source.control("mute", muted=True)
+        await page.answer("mute")
+        source.control("mute", muted=False)
+        await page.refuse("mute", "not_found", "There is no camera.")
+        await wait_until(lambda: world.events)
+        assert world.events == [
+            {
+                "event": "source_fault",
+                "source": 7,
+                "kind": "camera",
+                "reason": "not_found",
+                "message": "There is no camera.",
+            }
+        ]
+
+    async def test_unplugged(self, world: World) -> None:
+        page = Page(world.captures)
+        source, _ = await world.source(page)
+        ended: list[Any] = []
+        source.on_ended = ended.append
+        page.say(type="ended", capture=7, reason="ended", detail="The camera is gone.")
+        assert ended == ["The camera is gone."]
+        assert world.events[-1]["reason"] == "ended"
+
+
+class TestSound:
+    async def test_levels_and_times(self, world: World) -> None:
+        page = Page(world.captures)
+        source, frames = await world.source(page, "microphone")
+        assert (source.kind, source.codec, source.layers) == ("audio", "opus", ())
+        page.send(capture=7, timestamp_us=1_000_000, audio_level=20)
+        page.send(capture=7, timestamp_us=1_020_000, audio_level=21)
+        assert [frame.audio_level for frame in frames] == [20, 21]
+        assert frames[1].timestamp - frames[0].timestamp == 960
+        assert frames[1].timestamp_us - frames[0].timestamp_us == 20_000
+
+    def test_the_clock_of_a_page_is_found_once(self) -> None:
+        now = 100
+        clock = PageClock(lambda: now)
+        assert clock.timestamp_us(5_000_000) == 100
+        now = 40_100
+        assert clock.timestamp_us(5_020_000) == 20_100
+        # the page's clock was set
+        assert clock.timestamp_us(95_020_000) == 40_100
+
+
+class TestLanes:
+    async def test_a_page_changes_its_lane(self, world: World) -> None:
+        first = Page(world.captures)
+        source, frames = await world.source(first)
+        second = Page(world.captures, captured=(7,))
+        first.session.closed()
+        assert second.port.last("encode")
+        await second.answer("mute")
+        second.send(**VIDEO)
+        assert len(frames) == 1
+        assert source is not None
+
+    async def test_a_page_that_is_gone_ends_what_it_captured(self, world: World) -> None:
+        page = Page(world.captures)
+        source, _ = await world.source(page)
+        ended: list[Any] = []
+        source.on_ended = ended.append
+        page.session.closed()
+        assert not ended
+        await wait_until(lambda: ended, what="the grace is over")
+        assert "closed or reloaded" in ended[0]
+
+    async def test_a_page_that_lost_a_device_meanwhile(self, world: World) -> None:
+        page = Page(world.captures)
+        source, _ = await world.source(page)
+        ended: list[Any] = []
+        source.on_ended = ended.append
+        again = Page(world.captures, captured=(33,))
+        assert ended
+        assert again.port.last("close") == {"type": "close", "capture": 33}
+
+    async def test_a_lane_that_breaks_while_the_person_is_asked(self, world: World) -> None:
+        page = Page(world.captures)
+        opening = world.wish("camera")
+        await wait_until(lambda: page.port.last("take"))
+        page.session.closed()
+        with pytest.raises(MediaDevicesError) as caught:
+            await opening
+        assert caught.value.reason == "closed"
+
+    async def test_no_page(self, world: World) -> None:
+        with pytest.raises(MediaDevicesError, match=r"ControlBar\(room\)") as caught:
+            await world.wish("camera")
+        assert caught.value.reason == "no_page"
+
+    async def test_a_page_that_comes_in_time(self, world: World) -> None:
+        opening = world.wish("camera", wait_s=5)
+        await asyncio.sleep(0)
+        page = Page(world.captures)
+        await page.answer("take", width=640, height=480)
+        assert (await opening).width == 640
+
+    async def test_the_page_that_captures_is_asked_before_a_newer_one(self, world: World) -> None:
+        first = Page(world.captures, "first")
+        await world.source(first)
+        second = Page(world.captures, "second", view="other")
+        opening = world.wish("microphone", capture=8)
+        await first.answer("take")
+        await opening
+        assert second.port.last("take") is None
+
+    async def test_media_is_acknowledged_four_times_a_second(self, world: World) -> None:
+        page = Page(world.captures)
+        await world.source(page)
+        for step in range(10):
+            page.now = step * 0.1
+            page.send(**VIDEO)
+        acks = [header["sequence"] for header in page.port.said if header["type"] == "ack"]
+        assert acks == [3, 6, 9]
+
+    async def test_rules_of_a_lane(self, world: World) -> None:
+        page = Page(world.captures)
+        with pytest.raises(WireError, match="second hello"):
+            page.say(type="hello", client="page", codecs=[], captures=[])
+        page.send(capture=1)
+        with pytest.raises(WireError, match="media"):
+            page.say(b"x", type="media", sequence=0, chunks=[{"capture": 1, "rid": "", "timestamp_us": 1}])
+
+
+class TestClicks:
+    async def test_a_click_goes_to_the_kernel(self, world: World) -> None:
+        page = Page(world.captures)
+        page.say(type="click", device="camera", action="on", device_id="")
+        assert world.events[-1]["type"] == "click"
+        assert (world.events[-1]["device"], world.events[-1]["client"]) == ("camera", "page")
+
+    async def test_what_is_published_is_muted_at_once(self, world: World) -> None:
+        world.published = True
+        page = Page(world.captures)
+        source, _ = await world.source(page)
+        page.say(type="click", device="camera", action="off", device_id="")
+        assert world.clicked == [(source, False)]
+        assert not world.events
+
+
+async def test_devices(world: World) -> None:
+    page = Page(world.captures)
+    asking = asyncio.create_task(world.captures.devices({"room": None}))
+    await page.answer("devices", devices=[{"kind": "camera", "device_id": "a", "label": "Fake"}])
+    assert await asking == [{"kind": "camera", "device_id": "a", "label": "Fake"}]
