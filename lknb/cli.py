@@ -1,4 +1,5 @@
-"""The `lknb` command: `serve` starts a LiveKit-compatible server, `lab` opens or runs notebooks.
+"""The `lknb` command: `serve` starts a LiveKit-compatible server, `join` joins a room and publishes, `lab` opens or runs
+notebooks.
 
 Nothing heavy is imported here: each verb imports what it needs, so that `lknb serve` is ready in well under a second.
 """
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from lknb._version import __version__
+from lknb.join import add_flags as add_join_flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,6 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(
             chosen.notebooks, headless=chosen.headless, cell_timeout_s=chosen.cell_timeout, flags=arguments[cut + 1 :]
         )
+    if chosen.verb == "join":
+        from lknb.join import run as join
+
+        return join(chosen)
     _parser().print_help()
     return 2
 
@@ -37,6 +43,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"lknb {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="verb")
     verbs.add_parser("serve", add_help=False, help="start a LiveKit-compatible server (lknb serve --help)")
+    join = verbs.add_parser("join", help="join a room, and publish files or a test picture (lknb join --help)")
+    add_join_flags(join)
     lab = verbs.add_parser(
         "lab",
         usage="lknb lab [--headless] [notebook ...] [-- flags of JupyterLab]",

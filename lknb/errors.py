@@ -13,7 +13,10 @@ LknbError
 ├── TrackError                       a frame, a snapshot or a subscription could not be had
 ├── FrameError (ValueError)          an array or a frame of the wrong shape, dtype, size or format
 ├── MediaError                       a media file could not be read, or a codec failed
-│   └── MediaDevicesError            a camera, microphone or screen of the page cannot be had; `.kind`, `.reason`
+│   ├── MediaDevicesError            a camera, microphone or screen of the page cannot be had; `.kind`, `.reason`
+│   ├── MediaNotFoundError           there is no such file, or nothing at that URL
+│   ├── NoSuchStreamError            a file without pictures, or without sound
+│   └── UnreadableMediaError         what is there is no media, or none that can be decoded
 ├── LimitExceeded (ValueError)       an argument is larger than LiveKit allows
 └── DependencyError (ImportError)    an installed package lacks something lknb leans on
 """
@@ -113,6 +116,18 @@ class MediaDevicesError(MediaError):
         super().__init__(message)
         self.kind = kind
         self.reason = reason
+
+
+class MediaNotFoundError(MediaError):
+    """There is no such media file, or nothing at that URL."""
+
+
+class NoSuchStreamError(MediaError):
+    """The media file has no pictures, or no sound."""
+
+
+class UnreadableMediaError(MediaError):
+    """What is there is no media file, or holds nothing that can be decoded."""
 
 
 class LimitExceeded(LknbError, ValueError):

@@ -323,7 +323,7 @@ class RoomCore:
         elif isinstance(source, PageSource) and action == "switch":
             await source.switch(header["device_id"])
         else:
-            source.control(action, **parameters)
+            return Reply(source.control(action, **parameters) or {})
         return Reply()
 
     async def _devices(self, header: Header, buffers: list[bytes]) -> Reply:

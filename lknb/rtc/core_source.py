@@ -20,6 +20,8 @@ class RunningSource:
         self.kind: Kind = kind
         self._type = type
         self._open: dict[int, CoreClient] = {}
+        self.duration: float | None = None
+        """Seconds; known of a media file once it is published, None for what has no end."""
 
     async def open(self, client: CoreClient, encoding: Encoding) -> OpenSource:
         """See `MediaSource`. Raises `MediaError`, `CoreError`."""
@@ -32,6 +34,7 @@ class RunningSource:
             client.unlisten(("source", handle))
             raise
         self._open[handle] = client
+        self.duration = reply.get("duration_s")
         return OpenSource(
             handle,
             self.kind,

@@ -22,8 +22,10 @@ class MediaFile:
     They share one clock and stay in step. `path` is anything PyAV opens: a file, a URL, with `format` also a device
     (`options` are FFmpeg's for it). H264 and VP8 without B-frames and with a key frame at least every 2 seconds, and
     Opus, are sent as they are, unless `passthrough` is false; anything else is encoded again, pictures no higher than
-    `max_height`. The file begins with its first publication, or stands still first when `paused`. That it cannot be
-    played is told then, too.
+    `max_height`. The file begins with its first publication, or stands still first when `paused`.
+
+    Publishing raises `PublishTrackError`, which has as its cause what is wrong with the file: `MediaNotFoundError`,
+    `NoSuchStreamError` (no pictures, or no sound), or `UnreadableMediaError`.
     """
 
     def __init__(
@@ -69,6 +71,19 @@ class MediaFile:
         if not (self.video._open or self.audio._open):
             self._settings["position_s"] = position_s
         await self._control("seek", position_s=position_s)
+
+    @property
+    def duration(self) -> float | None:
+        """How long the file is, in seconds; None before its first publication, and for what has no end that is known."""
+        return self.video.duration if self.video.duration is not None else self.audio.duration
+
+    async def position(self) -> float:
+        """Which second of the file is played now; where it will begin, while it is not published. Raises `CoreError`."""
+        for track in (self.video, self.audio):
+            for handle, client in list(track._open.items()):
+                reply, _ = await client.request({"op": "source_control", "source": handle, "action": "position"})
+                return float(reply["position_s"])
+        return float(self._settings["position_s"])
 
     async def set_loop(self, loop: bool) -> None:
         """Whether the file begins again at its end. Raises `CoreError`."""

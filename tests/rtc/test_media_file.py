@@ -97,6 +97,20 @@ async def test_a_seek_before_the_file_is_open_is_where_it_begins(answering: Scri
     await file.video.release(opened.handle)
 
 
+async def test_position_and_duration(answering: ScriptedCore) -> None:
+    file = MediaFile("a.mp4", position_s=3.0)
+    assert file.duration is None
+    assert await file.position() == 3.0
+    answering.respond["source_open"] = lambda header, buffers: ({**REPLY[header["kind"]], "duration_s": 12.5}, [])
+    answering.respond["source_control"] = lambda header, buffers: ({"position_s": 4.25}, [])
+    audio = await file.audio.open(answering, Encoding("opus"))  # type: ignore[arg-type]
+    assert file.duration == 12.5
+    assert await file.position() == 4.25
+    assert answering.sent("source_control")[-1]["action"] == "position"
+    await file.audio.release(audio.handle)
+    assert await file.position() == 3.0
+
+
 async def test_the_end_can_be_waited_for(answering: ScriptedCore) -> None:
     file = MediaFile("a.mp4")
     await file.wait_for_end()

@@ -51,8 +51,8 @@ class EncodedSource(Protocol):
     def request_keyframe(self, rid: str = "") -> None:
         """Make the next frame of this layer a key frame; of all layers when `rid` is empty."""
 
-    def control(self, action: str, **parameters: Any) -> None:
-        """Change the running source. Raises `MediaError` for an action it does not know, or cannot do.
+    def control(self, action: str, **parameters: Any) -> dict[str, Any] | None:
+        """Change the running source, or ask it something. Raises `MediaError` for an action it does not know, or cannot do.
 
         All know `mute` (muted: bool): a muted source makes no frames, its clock runs on. Video sources that encode
         know `bitrate` (bitrates_bps: dict[str, int], the bitrate of a layer by rid, "" without simulcast; layers that
@@ -68,5 +68,7 @@ def describe_source(source: EncodedSource) -> dict[str, Any]:
         "width": source.width,
         "height": source.height,
         "stereo": source.stereo,
+        # only media files have an end
+        "duration_s": getattr(source, "duration_s", None),
         "layers": [asdict(layer) for layer in source.layers],
     }

@@ -12,7 +12,7 @@ from lknb.codec.sample_queue import SampleQueue
 from lknb.core.source.file_playback import FilePlayback
 from lknb.core.source.packet_queue import MediaPacket
 from lknb.core.source.player import MediaPlayer
-from lknb.errors import MediaError
+from lknb.errors import MediaError, NoSuchStreamError
 from lknb.wire.frame import EncodedFrame
 
 _US_PER_S = 1_000_000
@@ -120,7 +120,7 @@ def open_audio(
 ) -> FilePlayback:
     """The sound of a file, as it is where that is possible. Raises `MediaError`."""
     if player.audio is None:
-        raise MediaError(f"{player.path!r} holds no sound")
+        raise NoSuchStreamError(f"{player.path!r} holds no sound")
     if player.passes_audio:
         return PassedAudio(player, on_stopped)
     return EncodedAudio(player, on_stopped, max_bitrate_bps=max_bitrate_bps, dtx=dtx)

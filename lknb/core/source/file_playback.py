@@ -37,6 +37,9 @@ class FilePlayback(ThreadedSource):
         self._actions["resume"] = player.clock.resume
         self._actions["seek"] = player.seek
         self._actions["loop"] = player.set_loop
+        self._actions["position"] = lambda: {"position_s": player.position_s}
+        self.duration_s = player.duration_s
+        """Seconds; None for what has no end that is known."""
 
     def stop(self) -> None:
         super().stop()

@@ -16,7 +16,7 @@ from lknb.core.source.file_playback import FilePlayback
 from lknb.core.source.packet_queue import MediaPacket
 from lknb.core.source.passthrough import VideoPassage
 from lknb.core.source.player import MediaPlayer
-from lknb.errors import MediaError
+from lknb.errors import NoSuchStreamError
 
 _US_PER_S = 1_000_000
 _LATE_US = 100_000
@@ -141,7 +141,7 @@ def _fit(width: int, height: int, max_height: int) -> tuple[int, int]:
 def open_video(player: MediaPlayer, on_stopped: Callable[[], None], **encoding: Any) -> FilePlayback:
     """The pictures of a file, as they are where that is possible. Raises `MediaError`."""
     if player.video is None:
-        raise MediaError(f"{player.path!r} holds no pictures")
+        raise NoSuchStreamError(f"{player.path!r} holds no pictures")
     if player.passes_video:
         return PassedVideo(player, on_stopped)
     return EncodedVideo(player, on_stopped, **encoding)

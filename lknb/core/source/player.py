@@ -18,7 +18,7 @@ from lknb.core.source.media_clock import MediaClock
 from lknb.core.source.packet_queue import PacketQueue
 from lknb.core.source.passthrough import can_pass_audio, can_pass_video, can_rewind
 from lknb.core.source.reader import MediaReader
-from lknb.errors import MediaError
+from lknb.errors import MediaError, MediaNotFoundError, UnreadableMediaError
 
 _US_PER_S = 1_000_000
 _JOIN_S = 1.0
@@ -66,7 +66,7 @@ class MediaPlayer:
             self._examine(passthrough)
         except (av.FFmpegError, MediaError) as error:
             self.close()
-            raise MediaError(f"{path!r} cannot be played: {error}") from error
+            raise UnreadableMediaError(f"{path!r} cannot be played: {error}") from error
         self._reader = MediaReader(
             self._container,
             [stream for stream in (self.video, self.audio) if stream is not None],
@@ -119,6 +119,16 @@ class MediaPlayer:
             raise MediaError(f"{self.path!r} cannot be rewound")
         self._reader.wish_seek(_position_us(position_s))
 
+    @property
+    def duration_s(self) -> float | None:
+        """How long the file is, in seconds; None for what has no end that is known."""
+        return None if self._container.duration is None else self._container.duration / _US_PER_S
+
+    @property
+    def position_s(self) -> float:
+        """Which second of the file is played now."""
+        return self._reader.position_us / _US_PER_S
+
     def set_loop(self, loop: bool) -> None:
         """Whether the file begins again at its end."""
         self._reader.wish_loop(loop)
@@ -145,8 +155,10 @@ class MediaPlayer:
                 timeout=_TIMEOUT_S,
                 **_TOLERANT,
             )
+        except (av.FileNotFoundError, av.HTTPNotFoundError) as error:
+            raise MediaNotFoundError(f"there is no {self.path!r}") from error
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise MediaError(f"{self.path!r} cannot be opened: {error}") from error
+            raise UnreadableMediaError(f"{self.path!r} cannot be opened: {error}") from error
         return container
 
     def _examine(self, passthrough: bool) -> None:

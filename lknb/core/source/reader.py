@@ -56,6 +56,8 @@ class MediaReader:
         self._epoch = clock.epoch
         self._last_us: dict[int, int] = {}
         self._end_us = 0
+        self._starts_us = [0]
+        """The play times at which the file begins: this loop's, and that of the next, which is read ahead."""
         self._aim_us: int | None = None
         self._held: list[tuple[Stream, MediaPacket]] = []
 
@@ -88,6 +90,16 @@ class MediaReader:
             self._put_marker(Marker("end", self._end_us, f"reading failed: {error!r}"))
 
     @property
+    def position_us(self) -> int:
+        """Which moment of the file is played now, in microseconds from its start; after a wish to seek, where that leads."""
+        with self._changed:
+            play_us = self._clock.position_us
+            if self._seek_us is not None or play_us is None:
+                return self._seek_us or self._aim_us or 0
+            play_us = min(play_us, self._end_us)
+            return play_us - max((start for start in self._starts_us if start <= play_us), default=0)
+
+    @property
     def _is_interrupted(self) -> bool:
         return self._stopped or self._seek_us is not None
 
@@ -100,6 +112,7 @@ class MediaReader:
         if aim_us is None:
             self._container.seek(self._start_us)
             self._offset_us = self._end_us - self._start_us
+            self._starts_us = [self._starts_us[-1], self._end_us]
             return True
         self._epoch = self._clock.new_epoch()
         for queue in list(self.queues):
@@ -109,6 +122,7 @@ class MediaReader:
         self._offset_us = -self._start_us
         self._aim_us, self._held = aim_us, []
         self._last_us.clear()
+        self._starts_us = [0]
         self._end_us = 0
         return True
 

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 _JOIN_S = 1.0
 
-Action = Callable[..., None]
+Action = Callable[..., dict[str, Any] | None]
 
 
 class ThreadedSource:
@@ -71,12 +71,12 @@ class ThreadedSource:
     def request_keyframe(self, rid: str = "") -> None:
         """Nothing to do for sound."""
 
-    def control(self, action: str, **parameters: Any) -> None:
+    def control(self, action: str, **parameters: Any) -> dict[str, Any] | None:
         known = self._actions.get(action)
         if known is None:
             raise MediaError(f"there is no action {action!r}; this source knows {', '.join(self._actions)}")
         try:
-            known(**parameters)
+            return known(**parameters)
         except (TypeError, ValueError) as error:
             raise MediaError(f"the parameters of {action!r} are wrong: {error}") from error
 

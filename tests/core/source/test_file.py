@@ -22,7 +22,7 @@ from lknb.core.source import EncodedSource, file, open_source
 from lknb.core.source.file_audio import EncodedAudio, PassedAudio
 from lknb.core.source.file_video import EncodedVideo, PassedVideo
 from lknb.core.source.painter import Painter
-from lknb.errors import MediaError
+from lknb.errors import MediaError, MediaNotFoundError, NoSuchStreamError, UnreadableMediaError
 from lknb.wire.frame import EncodedFrame
 from tests.codec.content import frequency_hz
 from tests.core.source.media import FPS, HEIGHT, WIDTH, Recorder, make_file
@@ -241,6 +241,30 @@ def test_what_is_passed_through_goes_on_from_the_key_frame_before_the_position(f
     assert shown_numbers(playing.video.frames[after:])[0] in (29, 30, 31)
 
 
+def test_the_position_is_that_of_what_is_played(files: dict[str, str]) -> None:
+    def position_s(playing: Playing) -> float:
+        told = playing.sources["video"].control("position")
+        assert told is not None
+        return float(told["position_s"])
+
+    with Playing(files["h264+aac"], paused=True, position_s=1.0, loop=True) as playing:
+        assert playing.sources["video"].duration_s == pytest.approx(2.0, abs=0.1)  # type: ignore[attr-defined]
+        playing.sources["video"].control("resume")
+        playing.video.wait(5)
+        assert 1.0 <= position_s(playing) < 1.9
+        # it begins again, and is read ahead of that
+        wait_until_sync(lambda: position_s(playing) < 0.9, what="the loop")
+        playing.sources["video"].control("pause")
+        held_s = position_s(playing)
+        playing.sources["video"].control("seek", position_s=1.5)
+        assert position_s(playing) == pytest.approx(1.5, abs=0.01)
+        assert held_s < 0.95
+        playing.sources["video"].control("loop", loop=False)
+        playing.sources["video"].control("resume")
+        playing.video.wait_end()
+        assert position_s(playing) == pytest.approx(2.0, abs=0.1)
+
+
 def test_seeking_after_the_end_plays_again(files: dict[str, str]) -> None:
     with Playing(files["short"], "video") as playing:
         playing.video.wait_end()
@@ -402,14 +426,16 @@ def test_pictures_that_were_filmed_upright_are_shown_upright(tmp_path: Path) -> 
 
 
 def test_what_a_file_does_not_hold_cannot_be_opened(files: dict[str, str], tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match="holds no pictures"):
+    with pytest.raises(NoSuchStreamError, match="holds no pictures"):
         open_source("file", "video", {"file": 1, "path": files["wav"]})
-    with pytest.raises(MediaError, match="holds no sound"):
+    with pytest.raises(NoSuchStreamError, match="holds no sound"):
         open_source("file", "audio", {"file": 1, "path": files["raw"]})
     garbage = tmp_path / "garbage.mp4"
     garbage.write_bytes(bytes(range(256)) * 50)
-    with pytest.raises(MediaError, match="cannot be opened"):
+    with pytest.raises(UnreadableMediaError, match="cannot be opened"):
         open_source("file", "video", {"file": 1, "path": str(garbage)})
+    with pytest.raises(MediaNotFoundError, match=r"there is no '.*nowhere\.mp4'"):
+        open_source("file", "video", {"file": 1, "path": str(tmp_path / "nowhere.mp4")})
     with pytest.raises(MediaError, match="0 s or more"):
         open_source("file", "audio", {"file": 1, "path": files["wav"], "position_s": -1})
     assert not file._open_players
