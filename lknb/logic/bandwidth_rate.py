@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import deque
-from math import sqrt
+from math import inf, sqrt
 
 from lknb.logic.bandwidth_delay import Usage
 
@@ -18,6 +18,10 @@ _PACKET_BITS = 1_200 * 8
 _ADDITIVE_MIN_BPS_PER_S = 4_000.0
 _APPLICATION_RATIO = 1.5
 _APPLICATION_SLACK_BPS = 10_000
+
+_DOUBT_SHARE = 0.7
+_DOUBT_S = 0.4
+_DOUBT_MAX_S = 0.8
 
 _CAPACITY_GAIN = 0.05
 _CAPACITY_SIGMAS = 3.0
@@ -73,7 +77,7 @@ class ArrivedRate:
 class RateController:
     """The delay-based estimate `bps`."""
 
-    __slots__ = ("_capacity_bps", "_decreased_at", "_deviation", "_holding", "_updated_at", "bps")
+    __slots__ = ("_capacity_bps", "_decreased_at", "_deviation", "_doubted_at", "_holding", "_updated_at", "bps")
 
     def __init__(self, start_bps: float) -> None:
         self.bps = start_bps
@@ -81,7 +85,7 @@ class RateController:
         """Average of what arrived when the path was full, and its variance, relative to it."""
         self._deviation = 0.4
         self._holding = False
-        self._decreased_at = 0.0
+        self._decreased_at = self._doubted_at = -inf
         self._updated_at: float | None = None
 
     def set(self, bps: float, now: float) -> None:
@@ -125,6 +129,8 @@ class RateController:
     def _decrease(self, arrived_bps: float | None, rtt_s: float, now: float) -> bool:
         self._holding = True
         self._updated_at = now
+        if self._is_doubtful(arrived_bps, now):
+            return False
         if now - self._decreased_at < min(max(rtt_s, 0.01), 0.2) + _RESPONSE_S:
             # the last decrease has not reached the receiver yet
             return False
@@ -136,6 +142,17 @@ class RateController:
         before_bps = self.bps
         self.bps = max(min(self.bps, _BETA * arrived_bps), MIN_BPS)
         return self.bps < before_bps
+
+    def _is_doubtful(self, arrived_bps: float | None, now: float) -> bool:
+        """Whether it is too early to believe in a queue: far less was sent than the path took before, so that it can
+        hardly be full. A radio that pauses for a moment looks the same, but does not go on."""
+        if arrived_bps is None or arrived_bps > _DOUBT_SHARE * self.bps:
+            return False
+        since_s = now - self._doubted_at
+        if since_s > _DOUBT_MAX_S:
+            self._doubted_at = now
+            return True
+        return since_s < _DOUBT_S
 
     def _learn_capacity(self, arrived_bps: float) -> None:
         """The path is full: what arrives is its capacity (section 5.5, the average and deviation of R_hat)."""

@@ -56,6 +56,10 @@ class Call:
     log: list[Row] = field(default_factory=list)
     competing: Callable[[float], float] | None = None
     """Bit/s of somebody else's packets in the same queue, by time."""
+    used: float = 1.0
+    """Of the bitrate an encoder may take: what easy pictures need."""
+    stalled: Callable[[float], bool] | None = None
+    """Whether the path holds everything back just now, as radio does, by time."""
 
     def __post_init__(self) -> None:
         self.now = 100.0
@@ -93,12 +97,15 @@ class Call:
         until = self.now + seconds
         while True:
             moments = [self._timers[0][0], self.up.deadline() or until, self.down.deadline() or until]
+            if self.stalled is not None:
+                moments[1] = max(moments[1], self.now + 0.001)
             self.now = max(self.now, min(moments))
             if self.now >= until:
                 self.now = until
                 return self.log[since:]
-            for packet in self.up.receive(self.now):
-                self._arrive(packet)
+            if self.stalled is None or not self.stalled(self.now - self.begin):
+                for packet in self.up.receive(self.now):
+                    self._arrive(packet)
             for packet in self.down.receive(self.now):
                 for one in rtcp.parse_rtcp(packet):
                     self.outbox.on_rtcp(one, self.now)
@@ -146,7 +153,7 @@ class Call:
             if rid not in self.shares:
                 self.outbox.drop(number + 1)
                 continue
-            size = self.shares[rid] / 8 / FPS * self._random.uniform(0.6, 1.4)
+            size = self.used * self.shares[rid] / 8 / FPS * self._random.uniform(0.6, 1.4)
             if rid in self._keyframe_due:
                 self._keyframe_due.discard(rid)
                 size *= KEYFRAME_FACTOR

@@ -131,6 +131,15 @@ def test_a_receiver_that_falls_silent_is_sent_less_until_it_speaks() -> None:
     assert call.run(3.0)[-1].layers == "qhf"
 
 
+def test_a_radio_that_pauses_costs_easy_pictures_no_layer() -> None:
+    # far less is sent than may be: every pause of the path looks as if that had been too much
+    call = Call(Conditions(delay_ms=10, jitter_ms=3), used=0.4, stalled=lambda at_s: at_s > 2 and at_s % 1.3 < 0.06)
+    call.run(2.0)
+    rows = call.run(60.0)
+    assert {row.layers for row in rows} == {"qhf"}
+    assert worst_delay_ms(rows) > 60
+
+
 def test_the_same_call_takes_the_same_course() -> None:
     path = Conditions(rate_bps=1_000_000, delay_ms=20, loss=0.01)
     assert Call(path).run(10.0) == Call(path).run(10.0)
