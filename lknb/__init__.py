@@ -33,14 +33,32 @@ if TYPE_CHECKING:
     from lknb.rtc.device_bridge import devices
     from lknb.rtc.recorder import Recorder
     from lknb.rtc.running_source import MediaFile, TestPattern, Tone
-    from lknb.widgets import ControlBar, RoomAudio, VideoView
+    from lknb.widgets import (
+        ControlBar,
+        ParticipantGrid,
+        ParticipantTile,
+        QualitySelector,
+        RoomAudio,
+        RoomPanel,
+        SpeakerIndicator,
+        StatsPlot,
+        SubscriptionTable,
+        VideoView,
+    )
 
 __all__ = [
     "ControlBar",
     "DevServer",
     "MediaFile",
+    "ParticipantGrid",
+    "ParticipantTile",
+    "QualitySelector",
     "Recorder",
     "RoomAudio",
+    "RoomPanel",
+    "SpeakerIndicator",
+    "StatsPlot",
+    "SubscriptionTable",
     "TestPattern",
     "Tone",
     "VideoView",
@@ -58,14 +76,23 @@ _HOMES = {
     "ControlBar": "lknb.widgets",
     "MediaFile": "lknb.rtc.running_source",
     "Recorder": "lknb.rtc.recorder",
-    "RoomAudio": "lknb.widgets",
     "TestPattern": "lknb.rtc.running_source",
     "Tone": "lknb.rtc.running_source",
+    "ParticipantGrid": "lknb.widgets",
+    "ParticipantTile": "lknb.widgets",
+    "QualitySelector": "lknb.widgets",
+    "RoomAudio": "lknb.widgets",
+    "RoomPanel": "lknb.widgets",
+    "SpeakerIndicator": "lknb.widgets",
+    "StatsPlot": "lknb.widgets",
+    "SubscriptionTable": "lknb.widgets",
     "VideoView": "lknb.widgets",
     "devices": "lknb.rtc.device_bridge",
 }
 _SHOWN_IN_CELLS = {
     "lknb.rtc.room": ("Room",),
+    "lknb.rtc.participant": ("RemoteParticipant",),
+    "lknb.rtc.local_participant": ("LocalParticipant",),
     "lknb.rtc.track": ("LocalAudioTrack", "LocalVideoTrack", "RemoteAudioTrack", "RemoteVideoTrack"),
 }
 

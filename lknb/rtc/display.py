@@ -1,4 +1,4 @@
-"""What a room or a track shows as the last line of a cell, without this floor knowing a single widget.
+"""What a room, a participant or a track shows as the last line of a cell, without this floor knowing a single widget.
 
 Importing `lknb.widgets` registers the views. Without it, or outside a notebook, things show their repr.
 """
@@ -16,7 +16,7 @@ _factories: dict[str, ViewFactory] = {}
 def register_view(kind: str, factory: ViewFactory) -> None:
     """Show things of this kind by what `factory(thing)` gives, itself something a notebook can display.
 
-    `kind`: `"video"`, `"audio"`, `"room"`. The last factory registered for a kind wins.
+    `kind`: `"video"`, `"audio"`, `"participant"`, `"room"`. The last factory registered for a kind wins.
     """
     _factories[kind] = factory
 

@@ -11,6 +11,7 @@ from livekit.protocol import models
 
 from lknb.errors import PublishDataError, PublishTrackError, UnpublishTrackError
 from lknb.logic.member import Member, TrackEntry
+from lknb.rtc.display import display_view
 from lknb.rtc.enumeration import (
     ConnectionQuality,
     DisconnectReason,
@@ -139,6 +140,9 @@ class Participant(EventEmitter[ParticipantEvents], ABC):
     def get_track_publication(self, source: TrackSource | int) -> TrackPublication | None:
         """Its first publication from this source, such as TrackSource.SOURCE_CAMERA (livekit-client)."""
         return next((found for found in self.track_publications.values() if found.source == source), None)
+
+    def _ipython_display_(self) -> None:
+        display_view("participant", self)
 
     def _set_spoke(self) -> None:
         if self._member.speaking:

@@ -1,23 +1,32 @@
 """What a notebook shows: views of tracks, and the page's side of the lanes.
 
-    video_view   `VideoView`, a remote video track in a cell
-    room_audio   `RoomAudio`, the sound of a room; audio_view, one track of it
-    comm         the widget comm made safe for other threads and for busy kernels
-    picture      the last picture of a view, kept in the saved notebook
-    label        names that participants chose, fit to be shown
-    esm          the JavaScript in js/, put together without a bundler
+    video_view           `VideoView`, a video track in a cell              subject   what it was given, the track of now
+    participant_tile     `ParticipantTile`, a camera or initials           participant_grid    `ParticipantGrid`, all of them
+    room_panel           `RoomPanel`, everything about a room              room_header         its head
+    control_view         `ControlView`, the base of these, without video:
+      subscription_table   `SubscriptionTable`      quality_selector   `QualitySelector`, with quality_choice
+      speaker_indicator    `SpeakerIndicator`       stats_plot         `StatsPlot`        note   a sentence and what to run
+    lane_widget, comm_lane   what widgets with a lane to the core have in common, and lanes over the comm
+    room_audio           `RoomAudio`, the sound of a room                  audio_view   one track of it
+    meter                what flows of each track of a room               watch       event handlers that go together
+    hardened, comm       the widget comm made safe for other threads and for busy kernels
+    picture              the last picture of a view, kept in the saved notebook
+    label, caption       names that participants chose, fit to be shown, and what tracks and layers are called
+    esm                  the JavaScript in js/, put together without a bundler
 
-In js/, for the page: loader, video (the entry), session (one widget in one page), tile (one view), face (its elements),
-host (whether a lane can work here). For its Worker: worker (the entry), player (one lane), gate (what is decoded), painter
-(canvases and pictures), codec, message.
+In js/, for the page: loader, dom, figure (figures in words). Of a video: video (the entry), session (one widget in one page),
+tile (one view), face and badge (its elements), host, dialer, uplink (its lane). Of the views without: control, and for each
+kind table, quality, speakers, plot, header, note. For the Worker of a video: worker (the entry), channel, player (one lane),
+gate (what is decoded), painter (canvases and pictures), codec, message.
 
 For the sound of a room, in the page: audio (the entry), hearer (one room in one page), bar (one view), mixing (its end of the
 audio thread); output (the way out for all sound), page (what all widgets of a page share) and hear (what makes any view of a
 room one that is heard). In its Worker: ear (the entry), listener (from the lane to decoded sound). In the audio thread: mixer
 (the entry), ring (one track).
 
-Importing this package makes tracks show themselves as the last line of a cell. A view holds no protocol logic: it asks
-the room core for a ticket, and the page plays the track from the core's lane. Nothing below may import from here.
+Importing this package makes rooms, participants and tracks show themselves as the last line of a cell. A view holds no
+protocol logic: it asks the room core for a ticket, and the page plays the track from the core's lane. Nothing below may
+import from here.
 """
 
 from __future__ import annotations
@@ -27,8 +36,11 @@ from lknb.rtc.display import register_view
 from lknb.widgets.audio_view import AudioView, audio_view_of
 from lknb.widgets.control_bar import ControlBar
 from lknb.widgets.page_bridge import PageBridge
+from lknb.widgets.participant_grid import ParticipantGrid
+from lknb.widgets.participant_tile import ParticipantTile, participant_tile_of
 from lknb.widgets.quality_selector import QualitySelector
 from lknb.widgets.room_audio import RoomAudio, room_audio_of
+from lknb.widgets.room_panel import RoomPanel, room_panel_of
 from lknb.widgets.speaker_indicator import SpeakerIndicator
 from lknb.widgets.stats_plot import StatsPlot
 from lknb.widgets.subscription_table import SubscriptionTable
@@ -37,12 +49,17 @@ from lknb.widgets.video_view import VideoView, video_view_of
 register_bridge(PageBridge())
 register_view("video", video_view_of)
 register_view("audio", audio_view_of)
+register_view("participant", participant_tile_of)
+register_view("room", room_panel_of)
 
 __all__ = [
     "AudioView",
     "ControlBar",
+    "ParticipantGrid",
+    "ParticipantTile",
     "QualitySelector",
     "RoomAudio",
+    "RoomPanel",
     "SpeakerIndicator",
     "StatsPlot",
     "SubscriptionTable",

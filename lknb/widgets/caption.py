@@ -57,6 +57,17 @@ def connection_label(quality: ConnectionQuality) -> str:
     return _QUALITIES.get(quality, "")
 
 
+def microphone_state(person: Any) -> str:
+    """`on`, `muted`, or `none` for somebody without one."""
+    microphone = person.get_track_publication(TrackSource.SOURCE_MICROPHONE)
+    if microphone is None:
+        sounds = (each for each in person.track_publications.values() if each.kind == TrackKind.KIND_AUDIO)
+        microphone = next(sounds, None)
+    if microphone is None:
+        return "none"
+    return "muted" if microphone.muted else "on"
+
+
 def layer_sizes(info: models.TrackInfo) -> dict[str, tuple[int, int]]:
     """Width and height in pixels of each layer a track is published in; empty for a track in one layer."""
     if not is_simulcast(info):

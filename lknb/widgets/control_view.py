@@ -56,7 +56,9 @@ class ControlView(HardenedWidget):
         self._due: asyncio.TimerHandle | None = None
         self._refreshed_at = float("-inf")
         self._showing = threading.RLock()
-        traits.setdefault("layout", Layout(width="100%"))
+        self._own_layout = "layout" not in traits
+        if self._own_layout:
+            traits["layout"] = Layout(width="100%")
         self.set_trait("_shown", self._describe())
         super().__init__(**traits)
 
@@ -91,7 +93,7 @@ class ControlView(HardenedWidget):
 
     def close(self) -> None:
         """Take the view out of all pages and let go of the room. Harmless twice."""
-        if self.closed:
+        if self.comm is None:
             # also what ipywidgets does to one whose making failed
             return
         self._sleep()
@@ -101,7 +103,7 @@ class ControlView(HardenedWidget):
     def _refresh(self) -> None:
         """Look at everything again, and show it."""
         self._due = None
-        if self.closed:
+        if self.comm is None:
             return
         self._refreshed_at = time.monotonic()
         if self._viewers:
@@ -148,7 +150,7 @@ class ControlView(HardenedWidget):
             core.call(function, *arguments)
 
     def _meet(self, viewer: str) -> None:
-        if self.closed or len(self._viewers) >= _VIEWERS:
+        if self.comm is None or len(self._viewers) >= _VIEWERS:
             return
         self._viewers.add(viewer)
         self._refresh()
@@ -160,7 +162,7 @@ class ControlView(HardenedWidget):
             self._sleep()
 
     def _take_act(self, content: Mapping[str, Any]) -> None:
-        if self.closed:
+        if self.comm is None:
             return
         try:
             self._act(content)

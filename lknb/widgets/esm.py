@@ -17,7 +17,21 @@ import re
 from functools import cache
 from importlib.resources import files
 
-PAGE_MODULES = ("host", "uplink", "dialer", "dom", "page", "output", "hear", "face", "tile", "session", "video")
+PAGE_MODULES = (
+    "host",
+    "uplink",
+    "dialer",
+    "dom",
+    "page",
+    "output",
+    "hear",
+    "figure",
+    "badge",
+    "face",
+    "tile",
+    "session",
+    "video",
+)
 WORKER_MODULES = ("message", "channel", "codec", "gate", "painter", "player", "worker")
 LOADER_MODULES = ("loader",)
 CAPTURE_MODULES = ("host", "uplink", "dialer", "dom", "device_fault", "capture_device", "capture_session")

@@ -7,29 +7,29 @@ from typing import Any
 
 import anywidget
 import traitlets
+from ipywidgets import Widget
 
 from lknb.widgets import comm
 
 WIDGET_MIME_TYPE = "application/vnd.jupyter.widget-view+json"
 
 
-class HardenedWidget(anywidget.AnyWidget):
-    """An anywidget whose comm may be used from any thread."""
+class Hardened(Widget):  # type: ignore[misc]
+    """A widget whose comm may be used from any thread, and that shows itself by its repr where there are no widgets."""
 
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed."""
-        return self.comm is None
+    _own_layout = False
+    """Whether its layout is closed with it."""
 
     def close(self) -> None:
-        """Take the view out of all pages. Harmless twice."""
+        """Take the widget out of all pages. Harmless twice."""
         opened = self.comm
         if opened is None:
             return
-        layout = self.layout
+        layout = self.layout if self._own_layout else None
         super().close()
         opened.on_msg(None)
-        layout.close()
+        if layout is not None:
+            layout.close()
 
     @traitlets.observe("comm")
     def _harden_comm(self, change: Any) -> None:
@@ -41,12 +41,14 @@ class HardenedWidget(anywidget.AnyWidget):
         if opened is not None:
             comm.send(opened, msg, buffers or ())
 
-    def _bundle(self) -> dict[str, Any]:
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        return {"text/plain": repr(self), WIDGET_MIME_TYPE: view}
-
     def _ipython_display_(self, **_: Any) -> None:
         comm.publish_display(self._repr_mimebundle_()[0])
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        return ({"text/plain": repr(self)} if self.closed else self._bundle()), {}
+        text = {"text/plain": repr(self)}
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        return (text if self.comm is None else {**text, WIDGET_MIME_TYPE: view}), {}
+
+
+class HardenedWidget(Hardened, anywidget.AnyWidget):
+    """An anywidget of that kind."""

@@ -90,8 +90,13 @@ class QualitySelector(ControlView):
         self._told = []
 
     def _take_flows(self, flows: Flows) -> None:
-        flow = self._received = flows.get(self._publication.sid, Flow())
+        before, flow = self._received, flows.get(self._publication.sid, Flow())
+        self._received = flow
         figures = [round(flow.bitrate_bps / 1000) * 1000, flow.width, flow.height, self.received]
         if figures != self._told:
             self._told = figures
             self.send({"type": "flow", "figures": figures})
+        core = self._core()
+        if bool(flow.bitrate_bps) != bool(before.bitrate_bps) and core is not None:
+            # adaptive stream pauses and goes on without an event
+            core.call(self._changed)

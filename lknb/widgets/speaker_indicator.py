@@ -7,10 +7,10 @@ from typing import Any
 
 from lknb.errors import TrackError
 from lknb.rtc.core_room import CoreRoom
-from lknb.rtc.enumeration import TrackKind, TrackSource
+from lknb.rtc.enumeration import TrackKind
 from lknb.rtc.participant import Participant
 from lknb.rtc.room import Room
-from lknb.widgets.caption import person_label
+from lknb.widgets.caption import microphone_state, person_label
 from lknb.widgets.control_view import ControlView, Watched
 from lknb.widgets.esm import control_esm
 from lknb.widgets.label import visible_label
@@ -88,7 +88,7 @@ class SpeakerIndicator(ControlView):
             self._tick.cancel()
             self._tick = None
         core = self._core()
-        if self.closed or not self._viewers or core is None:
+        if self.comm is None or not self._viewers or core is None:
             return
         now = {identity: round(level, 2) for identity, level in self.levels.items()}
         changed = {identity: level for identity, level in now.items() if self._told.get(identity) != level}
@@ -103,17 +103,6 @@ class SpeakerIndicator(ControlView):
         if self._tick is not None:
             self._tick.cancel()
             self._tick = None
-
-
-def microphone_state(person: Participant) -> str:
-    """`on`, `muted`, or `none` for somebody without one."""
-    microphone = person.get_track_publication(TrackSource.SOURCE_MICROPHONE)
-    if microphone is None:
-        sounds = (each for each in person.track_publications.values() if each.kind == TrackKind.KIND_AUDIO)
-        microphone = next(sounds, None)
-    if microphone is None:
-        return "none"
-    return "muted" if microphone.muted else "on"
 
 
 def _describe(person: Participant) -> dict[str, Any]:

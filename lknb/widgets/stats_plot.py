@@ -105,7 +105,7 @@ class StatsPlot(ControlView):
 
     def close(self) -> None:
         """Measure no more, and take the plot out of all pages; `data` stays. Harmless twice."""
-        if self.closed:
+        if self.comm is None:
             return
         recorder, self._recorder = self._recorder, None
         if recorder is not None:
@@ -197,7 +197,8 @@ class StatsPlot(ControlView):
 
 
 def _point(at: float, flow: Flow, person: Participant | None, publication: TrackPublication) -> Point:
-    height = flow.height or (publication.height if flow.layers else 0)
+    # of what was received last, which is nothing while nothing flows
+    height = (flow.height or (publication.height if flow.layers else 0)) if flow.bitrate_bps else 0
     # the server tells of voices, not of tracks: a voice belongs to the sound
     level = person.audio_level if person is not None and not publication.height else 0.0
     return (at, round(flow.bitrate_bps), height, round(flow.frames_per_s, 1), round(flow.lost, 4), round(level, 3))

@@ -43,6 +43,7 @@ class SubscriptionTable(ControlView):
     def __init__(self, room: Room, **traits: Any) -> None:
         self._room = room
         self._told: dict[str, list[Any]] = {}
+        self._flowing: set[str] = set()
         super().__init__(**traits)
 
     @property
@@ -100,6 +101,12 @@ class SubscriptionTable(ControlView):
         self._told = now
         if changed:
             self.send({"type": "flows", "rows": changed})
+        flowing = {sid for sid, flow in flows.items() if flow.bitrate_bps}
+        core = self._core()
+        if flowing != self._flowing and core is not None:
+            # adaptive stream pauses and goes on without an event
+            self._flowing = flowing
+            core.call(self._changed)
 
     def _info(self, sid: str) -> Any:
         for participant in list(self._room.remote_participants.values()):
@@ -120,8 +127,10 @@ def status_of(publication: RemoteTrackPublication) -> str:
         return "asked for"
     if publication.muted:
         return "muted by its publisher"
-    if not publication.enabled:
+    if publication._setting.enabled is False:
         return "paused"
+    if not publication.enabled:
+        return "nobody looks at it"
     return "paused by the server" if track.stream_state == StreamState.STATE_PAUSED else ""
 
 
@@ -138,7 +147,8 @@ def _row(participant: RemoteParticipant, publication: RemoteTrackPublication) ->
         "allowed": publication.allowed,
         "desired": publication.desired,
         "subscribed": publication.subscribed,
-        "enabled": publication.enabled,
+        # what was asked; whether anybody looks at it is not for this switch to say
+        "enabled": publication._setting.enabled is not False,
         "quality": chosen_quality(publication) if sizes else "",
         "layers": {name: list(size) for name, size in sizes.items()},
         "status": status_of(publication),

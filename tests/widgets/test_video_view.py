@@ -175,7 +175,7 @@ def test_muted_and_ended_follow_the_track_also_without_a_page(view, track):
 
 def test_traits_are_small_and_synced_ones_hold_no_state_of_the_lane(view):
     own = set(view.keys) - set(ipywidgets.DOMWidget().keys) - {"_esm", "_css", "_code", "_anywidget_id"}
-    assert own == {"track_sid", "name", "width", "height", "fit", "mirror", "_audio"}
+    assert own == {"track_sid", "name", "width", "height", "fit", "mirror", "stats", "_audio", "_turn", "_about"}
     assert (view.track_sid, view.name, view.width, view.height) == ("TR_cam", "camera", 320, 180)
     assert isinstance(VideoView._esm, str)
     for name in ("track_sid", "width", "height", "muted", "state", "error"):

@@ -26,3 +26,16 @@ export function axisEnd(value) {
   const end = [1, 2, 5, 10].find((step) => step * power >= value * (1 - 1e-9)) ?? 10;
   return end * power;
 }
+
+/**
+ * The layer that pictures of this size are, by the sizes of all of them; "" when there are none.
+ * @param {Record<string, [number, number]>} layers
+ * @param {number} width
+ * @param {number} height
+ */
+export function layerName(layers, width, height) {
+  const distance = (/** @type {string} */ name) => Math.abs(Math.log((layers[name][0] * layers[name][1]) / (width * height)));
+  const names = Object.keys(layers);
+  if (!names.length || !width || !height) return "";
+  return names.reduce((best, name) => (distance(name) < distance(best) ? name : best));
+}

@@ -15,6 +15,7 @@ interface WidgetModel {
 type LaneName = "direct" | "proxy" | "comm";
 type PlayerState = "waiting" | "playing" | "muted" | "ended" | "error";
 type TileState = PlayerState | "connecting";
+type FaceState = TileState | "absent" | "unsubscribed" | "forbidden";
 
 /** Page to Worker. */
 type PlayerCommand =

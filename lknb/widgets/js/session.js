@@ -91,6 +91,11 @@ export class Session {
     this.dialer.start();
   }
 
+  /** There is another track to play. */
+  turn() {
+    if (this.started) this.start();
+  }
+
   /** Nobody looks: no lane, no Worker, nothing that runs. */
   stop() {
     Object.keys(this.timers).forEach((name) => this.clearTimer(name));

@@ -7,7 +7,7 @@ import { Hearing } from "./hear.js";
 /** A canvas that the Worker paints. @typedef {{ id: number, canvas: HTMLCanvasElement }} Hung */
 
 const PLACING_TURNS = 100;
-const TRAITS = ["name", "width", "height", "fit", "mirror"];
+const TRAITS = ["name", "width", "height", "fit", "mirror", "stats", "_about"];
 /** Of a track whose size nobody knows yet. */
 const USUAL = { width: 16, height: 9 };
 
@@ -22,7 +22,7 @@ export class Tile {
     this.model = model;
     this.host = host;
     host.classList.add("lknb-video-host");
-    this.face = new Face(host, () => session.start());
+    this.face = new Face(host, (action) => this.act(action));
     this.width = 0;
     this.height = 0;
     this.inSight = false;
@@ -30,7 +30,12 @@ export class Tile {
     this.place = null;
     /** @type {Hung | null} */
     this.hung = null;
-    TRAITS.forEach((name) => model.on(`change:${name}`, () => this.update()));
+    /** @type {[number, number, number] | null} */
+    this.figures = null;
+    this.onChange = () => this.update();
+    this.onMessage = (/** @type {any} */ content) => this.hear(content);
+    TRAITS.forEach((name) => model.on(`change:${name}`, this.onChange));
+    model.on("msg:custom", this.onMessage);
     this.sizeObserver = new ResizeObserver((entries) => this.measure(entries[entries.length - 1].contentRect));
     this.sizeObserver.observe(this.face.root);
     this.sightObserver = new IntersectionObserver((entries) => this.see(entries[entries.length - 1].isIntersecting));
@@ -48,6 +53,8 @@ export class Tile {
   }
 
   #end() {
+    TRAITS.forEach((name) => this.model.off(`change:${name}`, this.onChange));
+    this.model.off("msg:custom", this.onMessage);
     this.sizeObserver.disconnect();
     this.sightObserver.disconnect();
     this.hearing.dispose();
@@ -71,16 +78,41 @@ export class Tile {
     this.place?.append(this.host);
   }
 
+  /** @param {string} action */
+  act(action) {
+    if (action === "retry") this.session.start();
+    else this.session.dialer.send({ type: "act", do: action });
+  }
+
+  /** @param {any} content */
+  hear(content) {
+    if (content?.type !== "flow") return;
+    this.figures = content.figures;
+    this.update();
+  }
+
   update() {
-    const { state, title, detail, hasPicture, width, height } = this.session;
+    const { title, detail, hasPicture, width, height, lane } = this.session;
+    const about = this.model.get("_about");
+    // a page whose kernel is gone has a word of its own
+    const orphan = this.session.state === "ended" && title;
+    const state = orphan ? "ended" : stateOf(about.standing, this.session.state);
+    // the grid's style puts it where it belongs
+    this.host.classList.toggle("lknb-focused", about.focus === "on");
     const known = this.model.get("width") > 0 && this.model.get("height") > 0;
     const size = known ? { width: this.model.get("width"), height: this.model.get("height") } : width ? { width, height } : USUAL;
     this.face.show({
       state,
-      title,
-      detail,
-      hasPicture,
+      // what the page has to say is about a track that is there
+      title: state === this.session.state ? title : "",
+      detail: state === this.session.state ? detail : "",
+      hasPicture: hasPicture && !(about.initials && about.standing),
       ...size,
+      about,
+      received: { width, height },
+      lane,
+      stats: this.model.get("stats"),
+      figures: this.figures,
       name: this.model.get("name"),
       fit: this.model.get("fit"),
       mirror: this.model.get("mirror"),
@@ -136,4 +168,15 @@ export class Tile {
   #tellShown() {
     if (this.hung) this.session.command({ type: "show", id: this.hung.id, shown: this.inSight });
   }
+}
+
+/**
+ * What is to be seen: what the kernel knows of a track that is not there comes before what the page sees of one.
+ * @param {import("./face.js").About["standing"]} standing
+ * @param {TileState} played
+ * @returns {FaceState}
+ */
+export function stateOf(standing, played) {
+  if (!standing || standing === "ended") return played === "connecting" && standing ? "ended" : played;
+  return standing === "asked" ? "connecting" : standing;
 }

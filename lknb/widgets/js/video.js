@@ -11,7 +11,12 @@ export default () => {
     initialize({ model }) {
       // nothing may be awaited here: until it returns, all messages of the kernel wait
       session = new Session(model);
-      return () => session.dispose();
+      const turn = () => session.turn();
+      model.on("change:_turn", turn);
+      return () => {
+        model.off("change:_turn", turn);
+        session.dispose();
+      };
     },
     /** @param {{ model: WidgetModel, el: HTMLElement }} context */
     render({ model, el }) {
