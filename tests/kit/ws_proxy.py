@@ -20,9 +20,12 @@ Cut = Literal["rst", "fin"]
 
 
 class SignalProxy:
-    """ws://127.0.0.1:`port` in front of a server's `url`; `async with`."""
+    """ws://127.0.0.1:`port` in front of a server's `url`; `async with`. `missing` are paths it does not have: 404."""
 
-    def __init__(self, url: str, *, server_rtc_port: int = 0, media_port: int = 0) -> None:
+    def __init__(
+        self, url: str, *, server_rtc_port: int = 0, media_port: int = 0, missing: tuple[str, ...] = ()
+    ) -> None:
+        self._missing = missing
         self._upstream = url.replace("ws", "http", 1).rstrip("/")
         self._server_rtc_port, self._media_port = server_rtc_port, media_port
         self._open: dict[web.WebSocketResponse, tuple[web.Request, ClientWebSocketResponse]] = {}
@@ -96,6 +99,8 @@ class SignalProxy:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if self._refusing:
             return web.Response(status=503)
+        if request.path in self._missing:
+            return web.Response(status=404, text="404 page not found")
         url = self._upstream + str(request.rel_url)
         websocket = request.headers.get("Upgrade", "").lower() == "websocket"
         headers = {
