@@ -19,7 +19,7 @@ from lknb.core.lane import PROTOCOL, TICKET_PREFIX
 from lknb.core.message import decode_message, encode_message
 from lknb.rtc.room import Room
 from tests.kit.poll import wait_until
-from tests.kit.server import Server, ServerProcess
+from tests.kit.server import Server, ServerProcess, external_server
 from tests.kit.token import room_name
 from tests.kit.wheel import WheelPeer
 
@@ -27,10 +27,14 @@ RED = (200, 40, 40)
 ORIGIN = "http://127.0.0.1:8888"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with ServerProcess() as process:
-        yield process.server
+@pytest.fixture(scope="module", params=["lknb", pytest.param("livekit", marks=pytest.mark.livekit_server)])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """lknb's server, and the real one where its environment variables are set."""
+    if request.param == "livekit":
+        yield external_server()
+    else:
+        with ServerProcess() as process:
+            yield process.server
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +174,14 @@ async def test_pages_decide_what_flows(server: Server, core: None) -> None:
         handle = it.publication.track.room_handle
         client = CoreClient.shared()
         ok, _ = await client.request(
-            {"op": "lane_ticket", "room": handle, "track_sid": it.sid, "view": "view", "origin": ORIGIN}
+            {
+                "op": "lane_ticket",
+                "room": handle,
+                "kind": "video",
+                "track_sid": it.sid,
+                "view": "view",
+                "origin": ORIGIN,
+            }
         )
         socket = await http.ws_connect(
             f"ws://127.0.0.1:{ok['port']}/", protocols=(PROTOCOL, TICKET_PREFIX + ok["ticket"]), origin=ORIGIN
