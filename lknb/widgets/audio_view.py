@@ -9,12 +9,11 @@ import traitlets
 from ipywidgets import Layout
 
 from lknb.errors import TrackError
-from lknb.rtc.room import Room
 from lknb.rtc.track import RemoteAudioTrack
 from lknb.widgets.esm import audio_code, audio_css, audio_esm
 from lknb.widgets.hardened import HardenedWidget
 from lknb.widgets.label import visible_label
-from lknb.widgets.room_audio import RoomAudio, audio_id_of
+from lknb.widgets.room_audio import audio_behind
 
 _WIDTH = "320px"
 
@@ -42,13 +41,15 @@ class AudioView(HardenedWidget):
         if not isinstance(track, RemoteAudioTrack):
             raise TrackError(f"AudioView shows an audio track of somebody else, not {track!r}")
         self._track = track
-        self._in_room: Room | None = track.room
         self._identity = track.participant_identity
-        traits.setdefault("layout", Layout(width=_WIDTH))
+        self._own_layout = "layout" not in traits
+        if self._own_layout:
+            traits["layout"] = Layout(width=_WIDTH)
         self.set_trait("track_sid", track.sid)
-        self.set_trait("_audio", audio_id_of(track))
-        if self._in_room is not None:
-            traits.setdefault("volume", RoomAudio(self._in_room).volume_of(self._identity))
+        audio = audio_behind(track)
+        if audio is not None:
+            self.set_trait("_audio", audio.model_id)
+            traits.setdefault("volume", audio.volume_of(self._identity))
         super().__init__(name=visible_label(track.participant_name or track.name if name is None else name), **traits)
         self.observe(self._set_volume, ("volume", "muted"))
 
@@ -61,8 +62,9 @@ class AudioView(HardenedWidget):
         return f"AudioView({self.name!r})"
 
     def _set_volume(self, _: Any) -> None:
-        if self._in_room is not None:
-            RoomAudio(self._in_room).set_volume(self._identity, 0.0 if self.muted else self.volume)
+        audio = audio_behind(self._track)
+        if audio is not None:
+            audio.set_volume(self._identity, 0.0 if self.muted else self.volume)
 
 
 _views: weakref.WeakKeyDictionary[RemoteAudioTrack, weakref.ref[AudioView]] = weakref.WeakKeyDictionary()
@@ -72,7 +74,7 @@ def audio_view_of(track: Any) -> AudioView:
     """The view an audio track shows itself with: one for all cells, so that running a cell again makes no second one."""
     known = _views.get(track)
     view = known() if known is not None else None
-    if view is None or view.closed:
+    if view is None or view.comm is None:
         view = AudioView(track)
         _views[track] = weakref.ref(view)
     return view

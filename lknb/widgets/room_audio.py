@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import traitlets
 from ipywidgets import Layout
 
-from lknb.errors import DisconnectedError, LknbError, MediaError
+from lknb.errors import MediaError
 from lknb.rtc.participant import Participant
 from lknb.rtc.playback import playback_of, register_playback
 from lknb.rtc.room import Room
@@ -132,12 +132,12 @@ class RoomAudio(LaneWidget):
         return f"RoomAudio({visible_label(self._in_room.name)!r})"
 
     def _ipython_display_(self, **_: Any) -> None:
-        comm.publish_display(self._repr_mimebundle_()[0])
+        # ipywidgets takes the other method away when a widget is closed
+        comm.publish_display({"text/plain": repr(self)} if self.comm is None else self._repr_mimebundle_()[0])
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        text = {"text/plain": repr(self)}
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        return (text if self.comm is None else {**text, WIDGET_MIME_TYPE: view}), {}
+        return {"text/plain": repr(self), WIDGET_MIME_TYPE: view}, {}
 
     # ------------------------------------------------------------------ the room, on its loop
 
@@ -202,20 +202,19 @@ def room_audio_of(room: Room) -> RoomAudio:
     return RoomAudio(room)
 
 
-def audio_id_of(shown: Any) -> str:
-    """What a view of this track, publication or participant says so that its page plays the room: a model id, "" for none.
+def audio_behind(shown: Any) -> RoomAudio | None:
+    """The sound that goes with a view of `shown`, something with a `room`; one that is made for it ends with the room."""
+    room = getattr(shown, "room", None)
+    if not isinstance(room, Room) or not room.isconnected():
+        return None
+    audio = _known(room)
+    if audio is None:
+        audio = RoomAudio(room)
+        audio._asked_for = False
+    return audio
 
-    `shown` has a `room`, or it plays nothing.
-    """
-    try:
-        room = shown.room
-    except (AttributeError, DisconnectedError, LknbError):
-        return ""
-    if not isinstance(room, Room):
-        return ""
-    known = _known(room)
-    if known is None:
-        known = RoomAudio(room)
-        known._asked_for = False
-    model_id: str = known.model_id
-    return model_id
+
+def audio_id_of(shown: Any) -> str:
+    """What a view of `shown` says in its trait `_audio` so that its page plays the room; empty for silence."""
+    audio = audio_behind(shown)
+    return audio.model_id if audio is not None else ""

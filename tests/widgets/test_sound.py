@@ -238,6 +238,90 @@ def test_each_participant_has_a_volume(hall: Hall) -> None:
     wait_until_sync(lambda: "Not sent" in " ".join(hall.bars()))
 
 
+NO_WEBSOCKET = """
+from lknb.widgets.lane_widget import LaneWidget
+class Elsewhere:
+    "Pages are told a port at which nobody answers."
+    def __enter__(self):
+        self.send = LaneWidget.send
+        def send(widget, content, buffers=None):
+            self.send(widget, {**content, "port": 9} if content.get("type") == "ticket" else content, buffers)
+        LaneWidget.send = send
+    def __exit__(self, *_):
+        LaneWidget.send = self.send
+elsewhere = Elsewhere()
+"""
+COUNT_DOWN = """
+counted = []
+def count(widget, content, buffers=None, send=LaneWidget.send):
+    if content.get("type") == "down": counted.append(len(buffers))
+    send(widget, content, buffers)
+RoomAudio(room).send = lambda content, buffers=None: count(RoomAudio(room), content, buffers)
+"""
+
+
+def test_over_the_comm_alone_it_is_heard_too_with_few_messages(hall: Hall) -> None:
+    hall.run(NO_WEBSOCKET, 2)
+    hall.run("elsewhere.__enter__()", 2)
+    try:
+        hall.show("RoomAudio(room)")
+        hall.wait_for_level(LEVEL)
+        wait_until_sync(lambda: hall.value("RoomAudio(room).lane") == "comm")
+        assert hall.ear("strongest()") == pytest.approx(440, abs=3)
+        hall.run(COUNT_DOWN, 2)
+        hall.run("counted.clear(); await asyncio.sleep(3); rate = len(counted) / 3", 2)
+        assert 10 < hall.value("rate") < 20, "a bundle each 60 ms"
+        assert hall.ear("level()") == pytest.approx(LEVEL, rel=0.2)
+        hall.run("tone.track.mute()", 2)
+        hall.wait_for_silence()
+    finally:
+        hall.run("tone.track.unmute(); elsewhere.__exit__()", 2)
+
+
+def test_a_console_on_the_same_kernel_does_not_play_it_a_second_time(hall: Hall) -> None:
+    hall.show("RoomAudio(room)")
+    hall.wait_for_level(LEVEL)
+    hall.page.evaluate(
+        "(async () => { const { session } = jupyterapp.shell.currentWidget.sessionContext;"
+        " const panel = await jupyterapp.commands.execute('console:create', { path: session.path, kernelPreference:"
+        " { id: session.kernel.id }, insertMode: 'split-bottom', activate: false });"
+        " globalThis.lknbConsole = panel; await panel.sessionContext.ready;"
+        " await panel.console.inject('RoomAudio(room)'); })()"
+    )
+    try:
+        wait_until_sync(lambda: hall.bars() == ["Playing 1 track"] * 2)
+        wait_until_sync(lambda: hall.players() == [[2, "open", "Playing 1 track"]])
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            assert hall.ear("level()") == pytest.approx(LEVEL, rel=0.1)
+    finally:
+        hall.page.evaluate("globalThis.lknbConsole.dispose()")
+    hall.wait_for_level(LEVEL)
+
+
+def test_each_page_has_one_lane_and_one_that_is_closed_frees_it(hall: Hall) -> None:
+    hall.run("import psutil; core = psutil.Process(room._core.client.pid)", 4)
+
+    def connections() -> int:
+        return int(hall.value("sum(each.status == 'ESTABLISHED' for each in core.net_connections('tcp'))"))
+
+    none = connections()
+    hall.show("RoomAudio(room)")
+    hall.run("shown.append(AudioView(sound)); shown[-1]", 2)
+    hall.wait_for_level(LEVEL)
+    assert connections() == none + 1
+    hall.notebook.save()
+    other = hall.notebook.context.new_page()
+    other.goto(hall.notebook.lab.url_of(hall.notebook.name))
+    other.wait_for_function("document.querySelector('.lknb-audio-status')?.textContent === 'Playing 1 track'")
+    assert connections() == none + 2
+    other.close()
+    wait_until_sync(lambda: connections() == none + 1)
+    hall.wait_for_level(LEVEL)
+    hall.run("while shown: shown.pop().close()", 4)
+    wait_until_sync(lambda: connections() == none)
+
+
 def test_a_busy_cell_does_not_stop_the_sound(hall: Hall) -> None:
     hall.show("RoomAudio(room)")
     hall.wait_for_level(LEVEL)

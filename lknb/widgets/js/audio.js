@@ -7,9 +7,20 @@ import { soundOf, thisPage } from "./page.js";
 /** What a bar is to follow, on the page. */
 const SEEN = ["blocked", "player", "tracks", "levels"];
 
+/** @typedef {import("./bar.js").BarLook} BarLook */
+
 /**
  * @param {WidgetModel} model
- * @returns {import("./bar.js").BarLook}
+ * @returns {BarLook}
+ */
+function lookOfRoom(model) {
+  const player = soundOf(model.get("_audio")).player;
+  return { name: "the room", level: null, status: player?.status ?? "", faulty: player?.state === "error" };
+}
+
+/**
+ * @param {WidgetModel} model
+ * @returns {BarLook}
  */
 function lookOfTrack(model) {
   const player = soundOf(model.get("_audio")).player;
@@ -34,11 +45,7 @@ export default () => {
     },
     /** @param {{ model: WidgetModel, el: HTMLElement }} context */
     render({ model, el }) {
-      const bar = new Bar(model, el, () =>
-        hearer
-          ? { name: "the room", level: null, status: hearer.status, faulty: hearer.state === "error" }
-          : lookOfTrack(model),
-      );
+      const bar = new Bar(model, el, () => (hearer ? lookOfRoom(model) : lookOfTrack(model)));
       SEEN.forEach((name) => thisPage().changes.addEventListener(name, bar.update));
       return () => {
         SEEN.forEach((name) => thisPage().changes.removeEventListener(name, bar.update));

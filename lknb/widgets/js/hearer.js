@@ -29,7 +29,7 @@ export class Hearer {
     this.levels = {};
     /** @type {Worker | null} */
     this.worker = null;
-    /** @type {{ mixer: AudioWorkletNode, volume: GainNode, disconnect: () => void } | null} */
+    /** @type {import("./mixing.js").Mixing | null} */
     this.mixing = null;
     /** Counts the times it was begun. */
     this.turn = 0;
@@ -41,18 +41,18 @@ export class Hearer {
       fail: ({ title, detail }) => this.#fail(`${title}. ${detail}`),
       lose: () => this.#end("Its kernel is gone. Run the cell again to hear the room."),
     });
-    this.onViews = () => this.#follow();
+    this.onChange = () => this.#follow();
     this.onBlocked = () => this.#command({ type: "sink", sink: null, blocked: thisPage().blocked });
     this.onVolume = () => this.#setVolume(GLIDE_S);
     this.onGains = () => this.#command({ type: "gains", gains: model.get("_volumes") });
     this.onMessage = (/** @type {any} */ content) => this.#receive(content);
-    thisPage().changes.addEventListener("views", this.onViews);
+    thisPage().changes.addEventListener("views", this.onChange);
+    thisPage().changes.addEventListener("player", this.onChange);
     thisPage().changes.addEventListener("blocked", this.onBlocked);
     model.on("change:volume", this.onVolume);
     model.on("change:muted", this.onVolume);
     model.on("change:_volumes", this.onGains);
     model.on("msg:custom", this.onMessage);
-    setPlayer(this.key, this);
     this.#follow();
   }
 
@@ -80,19 +80,23 @@ export class Hearer {
     clearTimeout(this.timer);
     this.#stop();
     this.dialer.dispose();
-    thisPage().changes.removeEventListener("views", this.onViews);
+    thisPage().changes.removeEventListener("views", this.onChange);
+    thisPage().changes.removeEventListener("player", this.onChange);
     thisPage().changes.removeEventListener("blocked", this.onBlocked);
     this.model.off("change:volume", this.onVolume);
     this.model.off("change:muted", this.onVolume);
     this.model.off("change:_volumes", this.onGains);
     this.model.off("msg:custom", this.onMessage);
-    setPlayer(this.key, null);
+    if (soundOf(this.key).player === this) setPlayer(this.key, null);
   }
 
-  /** Play while the page shows the room. */
+  /** Play while the page shows the room. A console beside a notebook has models of its own: one of them plays. */
   #follow() {
+    const sound = soundOf(this.key);
+    if (!sound.player) setPlayer(this.key, this);
+    if (sound.player !== this) return;
     clearTimeout(this.timer);
-    const shown = soundOf(this.key).views.size > 0;
+    const shown = sound.views.size > 0;
     if (shown && this.state === "idle") this.#start();
     if (!shown && this.state !== "idle") this.timer = setTimeout(() => this.#stop(), SILENCE_AFTER_MS);
   }
@@ -123,16 +127,9 @@ export class Hearer {
 
   /** Nobody shows the room: no lane, no Worker, nothing that sounds. */
   #stop() {
-    this.turn += 1;
-    this.dialer.stop();
-    this.#command({ type: "hangup" });
+    this.#hangUp();
     this.worker?.terminate();
     this.worker = null;
-    this.mixing?.mixer.port.postMessage({ type: "end" });
-    this.mixing?.mixer.disconnect();
-    this.mixing?.disconnect();
-    this.mixing = null;
-    this.tracks = [];
     this.#become("idle");
   }
 
@@ -157,14 +154,22 @@ export class Hearer {
     }
   }
 
+  /** No lane, and no place where it could be heard. */
+  #hangUp() {
+    this.turn += 1;
+    this.dialer.stop();
+    this.#command({ type: "hangup" });
+    this.mixing?.close();
+    this.mixing = null;
+    this.tracks = [];
+  }
+
   async #mix() {
     const turn = this.turn;
     try {
       const mixing = await openMixer();
       if (turn !== this.turn || this.mixing) {
-        mixing.mixer.port.postMessage({ type: "end" });
-        mixing.mixer.disconnect();
-        mixing.disconnect();
+        mixing.close();
         return;
       }
       this.mixing = mixing;
@@ -199,9 +204,7 @@ export class Hearer {
 
   /** @param {string} detail */
   #end(detail) {
-    this.dialer.stop();
-    this.#command({ type: "hangup" });
-    this.tracks = [];
+    this.#hangUp();
     this.#become("ended", detail);
   }
 

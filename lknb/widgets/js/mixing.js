@@ -7,9 +7,11 @@ import { connectOutput, openContext } from "./output.js";
 const mixersLoaded = new WeakMap();
 
 /**
- * A mixer, and the volume behind it, which is heard.
- * @returns {Promise<{ mixer: AudioWorkletNode, volume: GainNode, disconnect: () => void }>}
+ * A mixer, and the volume behind it, which is heard until it is closed.
+ * @typedef {{ mixer: AudioWorkletNode, volume: GainNode, close: () => void }} Mixing
  */
+
+/** @returns {Promise<Mixing>} */
 export async function openMixer() {
   const context = openContext();
   let ready = mixersLoaded.get(context);
@@ -25,7 +27,12 @@ export async function openMixer() {
     await ready;
     const mixer = new AudioWorkletNode(context, MIXER_NAME, { numberOfInputs: 0, outputChannelCount: [2] });
     mixer.connect(volume);
-    return { mixer, volume, disconnect };
+    const close = () => {
+      mixer.port.postMessage({ type: "end" });
+      mixer.disconnect();
+      disconnect();
+    };
+    return { mixer, volume, close };
   } catch (error) {
     disconnect();
     throw error;
