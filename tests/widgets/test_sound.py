@@ -105,6 +105,12 @@ class Hall:
     def wait_for_silence(self) -> None:
         self.wait_for_level(0.0)
 
+    def stays_single(self, seconds: float) -> None:
+        """The tone is heard all the time, and once. Where tests share a machine it may falter, but never be louder."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            assert LEVEL / 2 < self.ear("level()") < LEVEL * 1.06
+
     def players(self) -> Any:
         """What the page says of its rooms."""
         return self.page.evaluate(
@@ -161,13 +167,10 @@ def test_several_views_are_heard_once(hall: Hall) -> None:
     hall.run("shown.append(VideoView(video)); shown[-1]", 2)
     hall.run("shown.append(RoomAudio(room)); shown[-1]", 4)
     wait_until_sync(lambda: hall.players() == [[3, "open", "Playing 1 track"]])
-    until = time.monotonic() + 1.5
-    while time.monotonic() < until:
-        assert hall.ear("level()") == pytest.approx(LEVEL, rel=0.06)
+    hall.stays_single(1.5)
     hall.run("shown.pop(0).close()", 2)
-    until = time.monotonic() + 3
-    while time.monotonic() < until:
-        assert hall.ear("level()") == pytest.approx(LEVEL, rel=0.06), "one view less is no fault"
+    # longer than a page waits for a view to come back
+    hall.stays_single(3)
 
 
 def test_what_the_publisher_mutes_is_silent_and_what_is_not_enabled_too(hall: Hall) -> None:
@@ -271,7 +274,7 @@ def test_over_the_comm_alone_it_is_heard_too_with_few_messages(hall: Hall) -> No
         hall.run(COUNT_DOWN, 2)
         hall.run("counted.clear(); await asyncio.sleep(3); rate = len(counted) / 3", 2)
         assert 10 < hall.value("rate") < 20, "a bundle each 60 ms"
-        assert hall.ear("level()") == pytest.approx(LEVEL, rel=0.2)
+        hall.wait_for_level(LEVEL)
         hall.run("tone.track.mute()", 2)
         hall.wait_for_silence()
     finally:
@@ -291,9 +294,7 @@ def test_a_console_on_the_same_kernel_does_not_play_it_a_second_time(hall: Hall)
     try:
         wait_until_sync(lambda: hall.bars() == ["Playing 1 track"] * 2)
         wait_until_sync(lambda: hall.players() == [[2, "open", "Playing 1 track"]])
-        until = time.monotonic() + 1
-        while time.monotonic() < until:
-            assert hall.ear("level()") == pytest.approx(LEVEL, rel=0.1)
+        hall.stays_single(1)
     finally:
         hall.page.evaluate("globalThis.lknbConsole.dispose()")
     hall.wait_for_level(LEVEL)
@@ -329,10 +330,7 @@ def test_a_busy_cell_does_not_stop_the_sound(hall: Hall) -> None:
     wait_until_sync(
         lambda: hall.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'busy'")
     )
-    until = time.monotonic() + 2
-    while time.monotonic() < until:
-        # it may falter where tests share a machine, but a cell that stopped it would leave silence
-        assert hall.ear("level()") > LEVEL / 2
+    hall.stays_single(2)
 
 
 def test_a_room_that_is_left_falls_silent_and_one_joined_again_is_heard(hall: Hall) -> None:
@@ -387,7 +385,7 @@ def test_fifty_leave_nothing_behind(hall: Hall) -> None:
             "    audio.close(); view.close()",
             2,
         )
-    wait_until_sync(lambda: len(hall.page.workers) == workers)
+    wait_until_sync(lambda: len(hall.page.workers) <= workers)
     assert hall.value("count()") == before
     assert hall.value(handlers) == standing
     assert hall.players() == []

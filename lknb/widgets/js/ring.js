@@ -11,7 +11,7 @@ const LEAST_WAIT = 40 * MS;
 const MOST_WAIT = 300 * MS;
 const MARGIN = 20 * MS;
 /** More wait than this above what is aimed at is worth a packet of silence; much more is cut out of any sound. */
-const SURPLUS = 40 * MS;
+const SURPLUS = 25 * MS;
 const EXCESS = 200 * MS;
 /** A hole in the track up to this is a loss, and concealed; beyond it nothing was sent. */
 const HOLE = 120 * MS;
