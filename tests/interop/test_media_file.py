@@ -1,0 +1,129 @@
+"""Media files on the way to the official wheel: passed through or encoded again, sought, paused, looped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import lknb
+from lknb import rtc
+from lknb.core.client import CoreClient
+from lknb.errors import MediaNotFoundError, NoSuchStreamError, PublishTrackError, UnreadableMediaError
+from tests.interop.conftest import OpenPeer
+from tests.interop.media import make_stages
+from tests.interop.row import BLUE, GREEN, RED
+from tests.kit.peer import Colour, Peer, is_near
+from tests.kit.poll import wait_until
+from tests.kit.server import Server
+from tests.kit.token import room_name
+
+STAGE_S = 6.0
+STAGES = ((RED, 440.0), (GREEN, 700.0), (BLUE, 1000.0))
+B_FRAMES = {"preset": "veryfast", "bf": "2"}
+
+
+@pytest.fixture(scope="module")
+def core() -> Iterator[None]:
+    client = CoreClient.shared()
+    client.request_threadsafe({"op": "hello"}).exception(10)
+    yield
+    client.close()
+
+
+async def show(peer: Peer, video: str, audio: str, stage: tuple[Colour, float]) -> str:
+    """Wait until a peer sees and hears this part of the file; the codec of the picture."""
+    colour, hz = stage
+    report = await peer.wait_video(video, lambda report: is_near(report.colour, colour, 25))
+    await peer.wait_audio(audio, lambda report: abs(report.peak_hz - hz) < 6 and report.level > 0.1)
+    return report.codec
+
+
+@pytest.mark.interop("lknb MediaFile: seek, pause, loop -> wheel")
+@pytest.mark.parametrize(
+    ("name", "video", "audio", "options", "gop", "codec"),
+    [
+        ("a.mp4", "libx264", "libopus", None, 30, "h264"),
+        ("b.webm", "libvpx", "libopus", None, 30, "vp8"),
+        # encoded again, as VP8 unless told otherwise
+        ("c.mp4", "libx264", "aac", B_FRAMES, 30, "vp8"),
+        ("d.mp4", "libx264", "aac", None, 150, "vp8"),
+    ],
+    ids=["h264", "vp8", "b-frames", "few key frames"],
+)
+async def test_a_file_is_seen_and_heard_where_it_is(
+    lknb_server: Server,
+    core: None,
+    open_peer: OpenPeer,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    name: str,
+    video: str,
+    audio: str,
+    options: dict[str, str] | None,
+    gop: int,
+    codec: str,
+) -> None:
+    path = make_stages(
+        tmp_path / name, STAGES, video=video, audio=audio, options=options, gop=gop, seconds_each=STAGE_S
+    )
+    wheel, room_id = await open_peer("wheel", "wheel"), room_name()
+    await wheel.connect(lknb_server.url, lknb_server.token("wheel", room_id), single_peer_connection=True)
+    async with await lknb.connect(room_id, url=lknb_server.url, token=lknb_server.token("notebook", room_id)) as room:
+        file = rtc.MediaFile(path, loop=True)
+        picture = (await room.local_participant.publish_track(file.video)).sid
+        sound = (await room.local_participant.publish_track(file.audio)).sid
+        assert file.duration == pytest.approx(3 * STAGE_S, abs=0.2)
+        assert await show(wheel, picture, sound, STAGES[0]) == codec
+
+        await file.seek(STAGE_S + 0.5)
+        await show(wheel, picture, sound, STAGES[1])
+        assert STAGE_S < await file.position() < 2 * STAGE_S + 1
+
+        await file.pause()
+        held_s = await file.position()
+        await stands_still(wheel, picture)
+        assert await file.position() == held_s
+        await file.seek(2 * STAGE_S + 0.5)
+        await file.resume()
+        await show(wheel, picture, sound, STAGES[2])
+
+        # it begins again by itself
+        await file.seek(3 * STAGE_S - 0.5)
+        await show(wheel, picture, sound, STAGES[0])
+        assert await file.position() < STAGE_S + 1
+    request.node.user_properties.append(("evidence", f"{codec}, colours and tones of all parts"))
+
+
+async def stands_still(peer: Peer, sid: str) -> None:
+    counts = [-1]
+
+    async def still() -> bool:
+        report = await peer.video(sid)
+        counts.append(report.frames if report is not None else -2)
+        return counts[-1] == counts[-2]
+
+    await wait_until(still, interval_s=0.5)
+
+
+async def test_what_is_wrong_with_a_file_is_told_when_it_is_published(
+    lknb_server: Server, core: None, tmp_path: Path
+) -> None:
+    silent = make_stages(tmp_path / "silent.mp4", STAGES[:1], audio=None, seconds_each=0.5)
+    text = tmp_path / "notes.txt"
+    text.write_text("no media at all")
+    room_id = room_name()
+    async with await lknb.connect(room_id, url=lknb_server.url, token=lknb_server.token("notebook", room_id)) as room:
+        for source, cause in (
+            (rtc.MediaFile(tmp_path / "nowhere.mp4").video, MediaNotFoundError),
+            (rtc.MediaFile("http://127.0.0.1:9/nothing.mp4").video, UnreadableMediaError),
+            (rtc.MediaFile(silent).audio, NoSuchStreamError),
+            (rtc.MediaFile(text).video, UnreadableMediaError),
+        ):
+            with pytest.raises(PublishTrackError) as error:
+                await room.local_participant.publish_track(source)
+            assert type(error.value.__cause__) is cause, error.value
+        await asyncio.sleep(0)
+        assert not room.local_participant.track_publications
