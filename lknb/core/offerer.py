@@ -15,13 +15,11 @@ from livekit.protocol import rtc
 from lknb.core.peer_connection import PeerConnection
 from lknb.errors import WireError
 from lknb.logic.negotiation import SectionPlan
+from lknb.logic.offer_turn import ANSWER_TIMEOUT_S, OfferTurn
 from lknb.transport.error import TransportError
 from lknb.wire.sdp import SessionDescription, build_sdp, parse_sdp
 
 logger = logging.getLogger(__name__)
-
-ANSWER_TIMEOUT_S = 15.0
-"""After that the server, too, gives a negotiation up."""
 
 
 @dataclass(slots=True)
@@ -50,9 +48,8 @@ class Offerer:
         self.sections: list[OfferedSection] = []
         self._send = send
         self._on_answer = on_answer
-        self._offer_id = 0
+        self._turn = OfferTurn()
         self._answer: asyncio.Future[rtc.SessionDescription] | None = None
-        self._requested = 0
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
         self._closed = False
@@ -69,9 +66,8 @@ class Offerer:
 
     def first_offer(self) -> rtc.SessionDescription:
         """The offer that goes with the join request. `handle_answer` takes its answer like any other."""
-        self._requested += 1
+        self._turn.request()
         offer = self._create_offer()
-        self._expect_answer()
         self._task = asyncio.create_task(self._run(offered=True), name="negotiation")
         return offer
 
@@ -79,9 +75,8 @@ class Offerer:
         """Offer the sections as they are now; return when the answer is in force. Raises `TransportError`."""
         if self._closed:
             raise TransportError("the peer connection is closed")
-        self._requested += 1
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append((self._requested, done))
+        self._waiters.append((self._turn.request(), done))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(offered=False), name="negotiation")
         await done
@@ -90,14 +85,14 @@ class Offerer:
         """Offer the sections as they are now, without anybody waiting for the answer."""
         if self._closed:
             return
-        self._requested += 1
+        self._turn.request()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(offered=False), name="negotiation")
 
     def handle_answer(self, answer: rtc.SessionDescription) -> None:
         """An answer of the server. One to an older offer is ignored; servers that do not count say 0."""
-        if answer.id and answer.id != self._offer_id:
-            logger.info("the server answered offer %d, we wait for %d", answer.id, self._offer_id)
+        if not self._turn.accepts(answer.id):
+            logger.info("the server answered offer %d, the newest is %d", answer.id, self._turn.id)
         elif self._answer is not None and not self._answer.done():
             self._answer.set_result(answer)
 
@@ -107,40 +102,38 @@ class Offerer:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        self._settle(self._requested, TransportError("the peer connection was closed"))
+        self._settle(self._turn.requested, TransportError("the peer connection was closed"))
 
     async def _run(self, *, offered: bool) -> None:
         """Offer until nobody has asked for more since the last offer."""
-        done = 0
-        while offered or done < self._requested:
-            done = self._requested
+        while offered or self._turn.due:
             try:
                 if not offered:
                     self._send(self._create_offer())
-                    self._expect_answer()
                 offered = False
                 await self._complete()
             except TransportError as error:
+                self._turn.end()
                 logger.warning("a negotiation failed: %s", error)
-                self._settle(done, error)
+                self._settle(self._turn.covered, error)
                 if self.peer.negotiation.remote is None:
                     # nothing is agreed on: this connection will never come up
                     self.peer.fail(error.message)
             else:
-                self._settle(done, None)
+                self._turn.end()
+                self._settle(self._turn.covered, None)
 
     def _create_offer(self) -> rtc.SessionDescription:
+        loop = asyncio.get_running_loop()
+        id = self._turn.begin(loop.time())
+        self._answer = loop.create_future()
         sections = [(section.mid, section.kind, section.plan) for section in self.sections]
         try:
             local = self.peer.transport.local("actpass")
         except ConnectionError as error:
             raise TransportError(str(error)) from error
         offer = self.peer.negotiation.create_offer(sections, local)
-        self._offer_id += 1
-        return rtc.SessionDescription(type="offer", sdp=build_sdp(offer), id=self._offer_id)
-
-    def _expect_answer(self) -> None:
-        self._answer = asyncio.get_running_loop().create_future()
+        return rtc.SessionDescription(type="offer", sdp=build_sdp(offer), id=id)
 
     async def _complete(self) -> None:
         if self._answer is None:

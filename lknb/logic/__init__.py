@@ -16,7 +16,7 @@
     rate_meter.py     bit/s of the last second
     throttle.py       not more often than once in a while
     budget.py         so much per second, with a burst
-    negotiation.py    offers and answers of one bundled peer connection
+    negotiation.py    offers and answers of one bundled peer connection; offer_turn.py: one at a time
     munger.py         renumbering of forwarded packets
     layer.py          which simulcast layers are alive, and which one somebody gets
     temporal.py       temporal layers of a VP8 stream, and where one may change

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from livekit.protocol import models, rtc
 
 from lknb.logic.negotiation import SectionPlan
+from lknb.logic.offer_turn import OfferTurn
 from lknb.server import data
 from lknb.server.connection import Connection
 from lknb.server.publishing import Publishing
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 OFFER_DELAY_S = 0.01
-ANSWER_TIMEOUT_S = 15.0
 SE_CODEC_UNSUPPORTED = models.SubscriptionError.SE_CODEC_UNSUPPORTED
 
 
@@ -67,11 +67,9 @@ class DualPeer:
         self._slots: list[_Slot] = []
         self._undecodable: set[str] = set()
         self._offered: list[Subscription] = []
-        self._offer_id = secrets.randbelow(256) + 1
-        self._offer_due: asyncio.TimerHandle | None = None
+        self._turn = OfferTurn(secrets.randbelow(256) + 1)
+        self._timer: asyncio.TimerHandle | None = None
         self._offering: asyncio.Task[None] | None = None
-        self._answer_deadline: float | None = None
-        self._again = False
         self._opened = False
 
     async def open(self) -> None:
@@ -98,18 +96,16 @@ class DualPeer:
 
     async def handle_answer(self, answer: rtc.SessionDescription) -> None:
         """The subscriber connection."""
-        if self._answer_deadline is None or (answer.id and answer.id != self._offer_id):
+        if not self._turn.accepts(answer.id):
             logger.info("%s answers, but nothing was offered", self._participant.sid)
             return
         description = parse_sdp(answer.sdp)
         await self._subscriber.complete(description)
-        self._answer_deadline = None
+        self._turn.end()
         self._note_rejected(description)
         if self._subscriber.connected:
             self._start_offered()
-        if self._again:
-            self._again = False
-            self._offer_soon()
+        self._offer_when_due()
 
     def _note_rejected(self, answer: SessionDescription) -> None:
         """A section with a subscription that the client refuses is of a codec it cannot decode."""
@@ -179,12 +175,10 @@ class DualPeer:
 
     def restart(self) -> None:
         """New ICE credentials on the subscriber connection, which is ours to offer."""
-        self._answer_deadline = None
-        self._again = False
-        for pending in (self._offer_due, self._offering):
+        for pending in (self._timer, self._offering):
             if pending is not None:
                 pending.cancel()
-        self._offer_due = None
+        self._timer = None
         self._offering = asyncio.create_task(self._restart_subscriber())
 
     async def _restart_subscriber(self) -> None:
@@ -193,17 +187,17 @@ class DualPeer:
 
     def tick(self, now: float) -> None:
         """Timers of both connections."""
-        if self._answer_deadline is not None and now > self._answer_deadline:
+        if self._turn.overdue(now):
             logger.info("%s does not answer an offer", self._participant.sid)
-            self._answer_deadline = None
+            self._turn.end()
             self._participant.on_failed()
         self._publisher.tick(now)
         self._subscriber.tick(now)
 
     async def close(self) -> None:
         """Release everything."""
-        if self._offer_due is not None:
-            self._offer_due.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         if self._offering is not None:
             self._offering.cancel()
         await asyncio.gather(self._publisher.close(), self._subscriber.close())
@@ -214,7 +208,7 @@ class DualPeer:
     def _on_connected(self, *, primary: bool) -> None:
         if primary:
             self._participant.on_connected()
-        if self._subscriber.connected and self._answer_deadline is None:
+        if self._subscriber.connected and not self._turn.waiting:
             self._start_offered()
 
     def _start_offered(self) -> None:
@@ -228,22 +222,21 @@ class DualPeer:
             subscription.publication.tell_subscribed()
 
     def _offer_soon(self) -> None:
-        if not self._opened:
-            return  # the very first offer has everything
-        if self._answer_deadline is not None or (self._offering is not None and not self._offering.done()):
-            self._again = True
-        elif self._offer_due is None:
-            self._offer_due = asyncio.get_running_loop().call_later(OFFER_DELAY_S, self._offer_now)
+        self._turn.request()
+        self._offer_when_due()
+
+    def _offer_when_due(self) -> None:
+        # the very first offer, at the opening, has everything
+        if self._opened and self._turn.due and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(OFFER_DELAY_S, self._offer_now)
 
     def _offer_now(self) -> None:
-        self._offer_due = None
-        if self._answer_deadline is not None:
-            self._again = True
-        else:
+        self._timer = None
+        if self._turn.due:
             self._offering = asyncio.create_task(self._offer())
 
     async def _offer(self) -> None:
-        self._answer_deadline = time.monotonic() + ANSWER_TIMEOUT_S
+        id = self._turn.begin(time.monotonic())
         sections = [("0", "application", SectionPlan())]
         mapping = {}
         self._offered = []
@@ -255,6 +248,5 @@ class DualPeer:
                 mapping[slot.mid] = subscription.publication.sid
                 self._offered.append(subscription)
         offer = await self._subscriber.offer(sections)
-        self._offer_id += 1
-        message = rtc.SessionDescription(type="offer", sdp=build_sdp(offer), id=self._offer_id, mid_to_track_id=mapping)
+        message = rtc.SessionDescription(type="offer", sdp=build_sdp(offer), id=id, mid_to_track_id=mapping)
         self._participant.send(rtc.SignalResponse(offer=message))

@@ -150,7 +150,7 @@ class ChromiumPeer(Peer):
                 wish=wish,
                 track_sid=track_sid,
                 shown=shown,
-                deadline_s=10 * TIME_FACTOR,
+                deadline_s=25 * TIME_FACTOR,
                 **options,
             )
         )
