@@ -171,6 +171,9 @@ class LocalDevices:
 
     def _fail(self, source: PageSource, error: MediaDevicesError) -> None:
         self._tell(error)
+        if error.reason == "ended":
+            # the end of the publication follows
+            return
         for publication in self._participant.track_publications.values():
             if publication.track is not None and publication.track._source is source:
                 publication.track.mute()

@@ -180,7 +180,7 @@ class PageSource:
             raise MediaError(f"there is no action {action!r}; a source of the page knows {', '.join(_ACTIONS)}")
         if action == "mute":
             muted = bool(parameters["muted"])
-            if muted != self._muted:
+            if muted != self._muted and not self._stopped:
                 self._muted = muted
                 self._commands.ask_later({"type": "mute", "capture": self.capture, "muted": muted})
         elif not self.layers:

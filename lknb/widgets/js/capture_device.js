@@ -138,7 +138,7 @@ export class DeviceSet {
     const track = wish.track ?? (await this.#obtain(device, deviceId, constraints));
     if (this.cancelled.delete(capture)) {
       track.stop();
-      throw new DOMException("nobody wants it any more", "AbortError");
+      throw new Obstacle(NOT_HELD);
     }
     /** @type {Held} */
     const held = { capture, device, deviceId, constraints, muted: false, track: null, detach: () => {} };
@@ -188,7 +188,7 @@ export class DeviceSet {
   /** @param {number} capture */
   #get(capture) {
     const held = this.held.get(capture);
-    if (!held) throw new DOMException("it is not captured any more", "AbortError");
+    if (!held) throw new Obstacle(NOT_HELD);
     return held;
   }
 
@@ -204,8 +204,8 @@ export class DeviceSet {
       this.command({ type: "say", header: { ...done, type: "done", request: header.request } });
     } catch (error) {
       const fault = error instanceof Obstacle ? error.fault : explainFault(error, device);
-      // the sound of a screen is offered or not; that is nobody's fault
-      if (device !== "screen_audio") this.#fail(fault, device);
+      // the sound of a screen is offered or not, that is nobody's fault; and what came too late is no news
+      if (device !== "screen_audio" && fault !== NOT_HELD) this.#fail(fault, device);
       this.command({
         type: "say",
         header: { type: "failed", request: header.request, reason: fault.reason, detail: `${fault.title}. ${fault.detail}` },
@@ -385,6 +385,7 @@ class Obstacle extends Error {
   }
 }
 
+const NOT_HELD = { reason: "closed", title: "It is not captured any more", detail: "" };
 const SCREEN = { width: 1920, height: 1080, frameRate: 30 };
 
 export function currentObstacle() {
