@@ -146,7 +146,10 @@ class StreamSender:
 
     def clear(self) -> None:
         """Drop what waits to be sent; the next frame sent will be a key frame."""
-        self.packets -= self._outbox.drop(self.ssrc)
+        dropped = self._outbox.drop(self.ssrc)
+        self.packets -= dropped
+        # their numbers were never seen: a gap would be asked for
+        self._sequence = (self._sequence - dropped) & 0xFFFF
         self._history.clear()
         self._broken = self.codec != "opus"
 

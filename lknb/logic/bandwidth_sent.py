@@ -48,12 +48,12 @@ class Report(NamedTuple):
 class SentPackets:
     """The packets whose fate is not known, and those reported lost, which may come after all."""
 
-    __slots__ = ("_highest", "_packets", "_reference", "_reported_lost")
+    __slots__ = ("_highest", "_oldest", "_packets", "_reference", "_reported_lost")
 
     def __init__(self) -> None:
         self._packets: dict[int, SentPacket] = {}
         self._reported_lost: dict[int, None] = {}
-        self._highest = 0
+        self._highest = self._oldest = 0
         self._reference = Unwrapper(_REFERENCE_BITS)
 
     def __len__(self) -> int:
@@ -63,13 +63,17 @@ class SentPackets:
         """A packet leaves under the next transport-wide number (16 bit)."""
         self._highest += (number - self._highest) & 0xFFFF
         packets = self._packets
+        if not packets:
+            self._oldest = self._highest
         packets[self._highest] = SentPacket(now, size_bytes, probe)
-        while packets:
-            first = next(iter(packets))
-            if len(packets) <= PACKETS_MAX and now - packets[first].sent_s <= _KEPT_S:
-                break
-            del packets[first]
-            self._reported_lost.pop(first, None)
+        while self._oldest < self._highest:
+            oldest = packets.get(self._oldest)
+            if oldest is not None:
+                if now - oldest.sent_s <= _KEPT_S and self._highest - self._oldest < PACKETS_MAX:
+                    break
+                del packets[self._oldest]
+                self._reported_lost.pop(self._oldest, None)
+            self._oldest += 1
 
     def match(self, feedback: TransportFeedback) -> Report:
         """The packets a feedback packet is about. Each arrives once and is lost once, whatever is repeated."""

@@ -178,6 +178,18 @@ def test_mute_stops_at_once_and_unmute_begins_with_a_key_frame():
     assert len(wire.send(vp8(key=True), 2.2)) == 1
 
 
+def test_packets_that_were_dropped_leave_no_gap_in_the_numbers():
+    wire = Wire()
+    last = wire.send(vp8(150_000, key=True))[-1]
+    wire.sender.set_muted(True, 1.0)
+    wire.run()
+    wire.sender.set_muted(False, 2.0)
+    (first,) = wire.send(vp8(key=True), 2.1)
+    assert first.sequence_number == (last.sequence_number + 1) & 0xFFFF
+    (report,) = wire.sender.reports(WALL_US, 5.0)
+    assert report.packet_count == BURST_PACKETS + 1
+
+
 def test_a_layer_that_is_switched_off_rests_and_comes_back_with_a_key_frame():
     wire = Wire(rids=("q", "h"))
     for rid in ("q", "h"):

@@ -23,7 +23,7 @@ from tests.kit.wheel import WheelPeer
 from tests.kit.ws_proxy import SignalProxy
 
 PUBLISHER = """
-import asyncio, json, sys
+import asyncio, json, random, sys, time
 import numpy as np
 import lknb
 from lknb import rtc
@@ -52,7 +52,11 @@ async def main(url, token, kind, codec):
     sound = await room.local_participant.publish_track(lknb.Tone())
     print(json.dumps([publication.sid, sound.sid]), flush=True)
     loop = asyncio.get_running_loop()
-    while (line := await loop.run_in_executor(None, sys.stdin.readline)).strip():
+    while line := (await loop.run_in_executor(None, sys.stdin.readline)).strip():
+        if line == "busy":
+            numbers, until = [random.random() for _ in range(1_000_000)], time.monotonic() + 6
+            while time.monotonic() < until:
+                sorted(numbers)  # one C call that never lets go of the GIL
         streams = [entry.outbound_rtp for entry in await video.get_stats() if entry.WhichOneof("stats") == "outbound_rtp"]
         print(json.dumps({
             stream.outbound.rid: [stream.outbound.active, stream.outbound.target_bitrate, stream.sent.bytes_sent]
@@ -76,10 +80,11 @@ class Publisher:
         """(sent, target in bit/s, bytes sent) of each layer."""
         return {rid: tuple(values) for rid, values in (await self.ask()).items()}
 
-    async def ask(self) -> dict[str, Any]:
+    async def ask(self, question: str = "layers") -> dict[str, Any]:
+        """The same after six seconds in which the kernel holds the GIL, for "busy"."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(b"?\n")
+        self.process.stdin.write(question.encode() + b"\n")
         reply: dict[str, Any] = json.loads(await asyncio.wait_for(self.process.stdout.readline(), 10 * TIME_FACTOR))
         return reply
 
@@ -145,14 +150,16 @@ async def test_layers_follow_the_path(
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
         )  # fmt: skip
         try:
-            await follow(Publisher(process), listener, relay, request)
+            await follow(Publisher(process), listener, relay, request, kind)
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
 
 
-async def follow(publisher: Publisher, listener: WheelPeer, relay: UdpRelay, request: pytest.FixtureRequest) -> None:
+async def follow(
+    publisher: Publisher, listener: WheelPeer, relay: UdpRelay, request: pytest.FixtureRequest, kind: str
+) -> None:
     assert publisher.process.stdin is not None
     assert publisher.process.stdout is not None
     line = await asyncio.wait_for(publisher.process.stdout.readline(), 30 * TIME_FACTOR)
@@ -173,7 +180,8 @@ async def follow(publisher: Publisher, listener: WheelPeer, relay: UdpRelay, req
     (path,) = relay.up
     lost, sent = path.count.overflowed, path.count.sent
     heard = await listener.call("inbound_audio", track_sid=microphone)
-    await asyncio.sleep(8)
+    # what comes from the core goes on while a cell of the kernel computes
+    await asyncio.gather(asyncio.sleep(8), publisher.ask("busy" if kind == "pattern" else "layers"))
     flow = await watch.flow()
     sound = await listener.call("inbound_audio", track_sid=microphone)
     sound_per_s = (sound["packets"] - heard["packets"]) / flow.seconds
