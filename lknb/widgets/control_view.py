@@ -25,6 +25,7 @@ from lknb.widgets import comm
 from lknb.widgets.esm import control_code, control_css
 from lknb.widgets.hardened import HardenedWidget
 from lknb.widgets.meter import Flows, Meter
+from lknb.widgets.room_audio import audio_id_of
 from lknb.widgets.watch import Emitter, Watch
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class ControlView(HardenedWidget):
 
     _css = control_css()
     _code = traitlets.Unicode(read_only=True).tag(sync=True)
+    _audio = traitlets.Unicode(read_only=True).tag(sync=True)
     _shown = traitlets.Dict(read_only=True).tag(sync=True)
 
     _module = ""
@@ -60,6 +62,7 @@ class ControlView(HardenedWidget):
         if self._own_layout:
             traits["layout"] = Layout(width="100%")
         self.set_trait("_shown", self._describe())
+        self.set_trait("_audio", audio_id_of(self._core()))
         super().__init__(**traits)
 
     @traitlets.default("_code")

@@ -38,7 +38,7 @@ CAPTURE_MODULES = ("host", "uplink", "dialer", "dom", "device_fault", "capture_d
 BAR_MODULES = (*CAPTURE_MODULES, "control_bar")
 CAPTURE_WORKER_MODULES = ("message", "channel", "batch", "video_uplink", "audio_uplink", "capture_worker")
 TAP_MODULES = ("tap",)
-CONTROL_MODULES = ("dom", "figure", "control")
+CONTROL_MODULES = ("dom", "page", "output", "hear", "figure", "control")
 """Before the module of each view without video, see `control_code`."""
 AUDIO_MODULES = ("host", "uplink", "dialer", "dom", "page", "output", "hear", "mixing", "bar", "hearer", "audio")
 AUDIO_WORKER_MODULES = ("message", "channel", "listener", "ear")
@@ -107,7 +107,7 @@ def control_esm(module: str) -> str:
 @cache
 def control_css() -> str:
     """The style of the views without video."""
-    return _style("control.css")
+    return _style("control.css", "hear.css")
 
 
 @cache

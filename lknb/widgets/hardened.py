@@ -42,12 +42,12 @@ class Hardened(Widget):  # type: ignore[misc]
             comm.send(opened, msg, buffers or ())
 
     def _ipython_display_(self, **_: Any) -> None:
-        comm.publish_display(self._repr_mimebundle_()[0])
+        # ipywidgets takes the other method away when a widget is closed
+        comm.publish_display({"text/plain": repr(self)} if self.comm is None else self._repr_mimebundle_()[0])
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        text = {"text/plain": repr(self)}
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        return (text if self.comm is None else {**text, WIDGET_MIME_TYPE: view}), {}
+        return {"text/plain": repr(self), WIDGET_MIME_TYPE: view}, {}
 
 
 class HardenedWidget(Hardened, anywidget.AnyWidget):

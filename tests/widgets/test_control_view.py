@@ -318,6 +318,6 @@ def test_synced_state_holds_what_is_shown_and_nothing_else() -> None:
     room = Room()
     table = SubscriptionTable(room)
     own = set(table.keys) - set(ipywidgets.DOMWidget().keys) - {"_esm", "_css", "_code", "_anywidget_id"}
-    assert own == {"_shown"}
+    assert own == {"_shown", "_audio"}
     assert table._shown == {"rows": [], "empty": "Not in the room. Join it with: room = await lknb.connect(...)"}
     table.close()

@@ -410,3 +410,20 @@ def test_a_voice_is_measured_in_decibels():
         'import { meterPart } from "./speakers.js"; console.log([0, 0.001, 0.01, 0.1, 1, 2].map(meterPart).join("|"))'
     )
     assert [round(float(part), 2) for part in told.split("|")] == [0, 0, 0.2, 0.6, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("secure", "decoder", "word"),
+    [(True, True, ""), (True, False, "Safari 26"), (False, False, "ssh -L 8888:localhost:8888 host")],
+)
+def test_what_keeps_a_page_from_sound(secure, decoder, word):
+    told = node(
+        """
+        import { findSilence } from "./hearer.js";
+        const [secure, decoder] = JSON.parse(process.argv[1]);
+        console.log(findSilence({ secure, decoder }));
+        """,
+        json.dumps([secure, decoder]),
+    ).strip()
+    assert word in told
+    assert (told == "") is (word == "")

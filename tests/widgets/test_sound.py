@@ -15,7 +15,7 @@ from tests.kit.poll import wait_until_sync
 
 SET_UP = """
 import asyncio, time, lknb
-from lknb.widgets import AudioView, RoomAudio, VideoView
+from lknb.widgets import AudioView, RoomAudio, SubscriptionTable, VideoView
 server = lknb.DevServer()
 room = await lknb.connect("stage", identity="me", server=server)
 bob = await lknb.connect("stage", identity="bob", name="Bob", server=server)
@@ -145,7 +145,7 @@ def hall(stage: Hall) -> Iterator[Hall]:
     assert errors == []
 
 
-@pytest.mark.parametrize("view", ["VideoView(video)", "RoomAudio(room)", "AudioView(sound)"])
+@pytest.mark.parametrize("view", ["VideoView(video)", "RoomAudio(room)", "AudioView(sound)", "SubscriptionTable(room)"])
 def test_any_view_of_a_room_makes_its_page_play_the_room(hall: Hall, view: str) -> None:
     hall.show(view)
     hall.wait_for_level(LEVEL)
@@ -392,6 +392,37 @@ def test_fifty_leave_nothing_behind(hall: Hall) -> None:
     # and it still plays
     hall.show("RoomAudio(room)")
     hall.wait_for_level(LEVEL)
+
+
+def test_a_browser_that_cannot_decode_sound_says_so_and_what_to_do(hall: Hall) -> None:
+    hall.page.evaluate("void ((globalThis.lknbDecoder = globalThis.AudioDecoder), delete globalThis.AudioDecoder)")
+    try:
+        hall.show("RoomAudio(room)")
+        wait_until_sync(lambda: "Safari 26" in " ".join(hall.bars()))
+        wait_until_sync(lambda: "cannot decode sound" in hall.value("RoomAudio(room).error"))
+        assert hall.value("[RoomAudio(room).playing, RoomAudio(room).lane]") == [False, ""]
+        box = hall.page.locator(".lknb-audio-status")
+        assert box.evaluate("(status) => status.scrollWidth <= status.clientWidth + 1"), "all of it can be read"
+    finally:
+        hall.page.evaluate("void (globalThis.AudioDecoder = globalThis.lknbDecoder)")
+
+
+def test_a_kernel_that_is_restarted_leaves_silence_and_a_word(lab: JupyterLab) -> None:
+    notebook = lab.open(["pass"] * 6)
+    try:
+        hall = Hall(notebook)
+        hall.run(SET_UP, 0)
+        hall.run("RoomAudio(room)", 1)
+        hall.wait_for_level(LEVEL)
+        notebook.restart_kernel()
+        hall.wait_for_silence()
+        wait_until_sync(lambda: hall.bars() == ["Its kernel is gone. Run the cell again to hear the room."])
+        assert hall.page.evaluate("globalThis[Symbol.for('lknb.page')].context") is None
+        hall.run(SET_UP, 0)
+        hall.run("RoomAudio(room)", 1)
+        hall.wait_for_level(LEVEL)
+    finally:
+        notebook.close()
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])

@@ -1,6 +1,7 @@
 // A widget without video: one model, its views, and the kernel at the other end.
 
 import { make } from "./dom.js";
+import { Hearing } from "./hear.js";
 
 /**
  * @typedef {object} View one view of a control
@@ -80,6 +81,7 @@ class Frame {
     host.append(this.root);
     this.timer = 0;
     this.view = new Shape(control, this.body);
+    this.hearing = new Hearing(control.model, this.root);
     this.update();
     control.attach(this);
   }
@@ -88,6 +90,7 @@ class Frame {
     clearTimeout(this.timer);
     this.control.detach(this);
     this.view.dispose?.();
+    this.hearing.dispose();
     this.root.remove();
   }
 
