@@ -34,7 +34,10 @@ class _Wish:
         self.asked = False
         """There is something to ask beyond what the server does by itself."""
         self.told: rtc.UpdateTrackSettings | None = None
+        self.followed = False
+        """It is received now."""
         self.audience: Audience | None = None
+        """Of a track that adaptive stream follows, also while it is not subscribed: what was seen counts until then."""
         self.timer: asyncio.TimerHandle | None = None
 
     def cancel(self) -> None:
@@ -115,22 +118,23 @@ class TrackWishes:
         wish = self._wishes.get(sid)
         if wish is not None:
             wish.cancel()
-            wish.audience = wish.told = None
-            wish.setting.set_shown(None, visible=None)
+            wish.told = None
+            wish.followed = track is not None
         if track is None:
             return
-        if self.adaptive and track.kind == "video":
-            wish = self._wishes.setdefault(sid, _Wish())
-            wish.audience = Audience(time.monotonic())
-            self.look(sid)
-            self._settle(sid)
         if wish is not None and wish.asked:
             self._touch(sid)
+        if self.adaptive and track.kind == "video":
+            wish = self._wishes.setdefault(sid, _Wish())
+            wish.followed = True
+            if wish.audience is None:
+                wish.audience = Audience(time.monotonic())
+            self.look(sid)
 
     def look(self, sid: str) -> None:
         """The viewers of a track may be others now."""
         wish = self._wishes.get(sid)
-        if wish is not None and wish.audience is not None:
+        if wish is not None and wish.followed and wish.audience is not None:
             wish.audience.observe(self._viewers(sid), time.monotonic())
             self._settle(sid)
 

@@ -42,6 +42,8 @@ class Sight:
 
 
 NOBODY = Sight(False, None)
+NOBODY_LEFT = Sight(False, Dimensions(0, 0))
+"""Whoever enables a track all the same gets its smallest layer, as with livekit-client."""
 
 
 class Audience:
@@ -58,7 +60,8 @@ class Audience:
 
     def observe(self, viewers: Iterable[Viewer], now: float) -> None:
         """These are the viewers now."""
-        seen = Sight.of(viewers)
+        everybody = list(viewers)
+        seen = Sight.of(everybody) if everybody or self._seen is NOBODY else NOBODY_LEFT
         if seen == self._seen:
             return
         self._seen = seen

@@ -82,9 +82,11 @@ class TrackSetting:
         if track.type != models.TrackType.VIDEO:
             return settings
         asked = self._merge(track)
-        if asked is not None:
-            # a width of 0 would not be a size: then the quality counts, which would be LOW
-            settings.width, settings.height = max(1, math.ceil(asked.width)), max(1, math.ceil(asked.height))
+        if asked is not None and asked.area > 0:
+            settings.width, settings.height = math.ceil(asked.width), math.ceil(asked.height)
+        elif asked is not None:
+            # to a server a width of 0 is no size at all
+            settings.quality = models.VideoQuality.LOW
         else:
             # a number, as a later protocol may have more of them
             settings.quality = models.VideoQuality.HIGH if self.quality is None else self.quality  # type: ignore[assignment]

@@ -199,7 +199,6 @@ class Announcer:
         if track is None:
             return
         publication._track = None
-        publication._setting.set_shown(None, visible=None)
         track._end()
         self._tell_room("track_unsubscribed", track, publication, participant)
         participant._tell("track_unsubscribed", track, publication)

@@ -191,8 +191,8 @@ class RemoteTrackPublication(TrackPublication):
 
     @property
     def enabled(self) -> bool:
-        """Whether the server is asked to send it."""
-        return self._setting.is_enabled
+        """Whether the server is asked to send it; what adaptive stream sees counts while it is subscribed."""
+        return self._setting.is_enabled if self._track is not None else self._setting.enabled is not False
 
     @property
     def video_quality(self) -> VideoQuality:

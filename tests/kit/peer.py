@@ -221,10 +221,6 @@ class Peer(ABC):
         """Say this of oneself."""
         await self.call("describe", metadata=metadata, name=name, attributes=attributes)
 
-    async def permit(self, *, everybody: bool = False, tracks: dict[str, list[str]] | None = None) -> None:
-        """Who may subscribe to our tracks: everybody, or by identity the sids listed, of which `*` is all."""
-        await self.call("permit", everybody=everybody, tracks=tracks or {})
-
     async def log(self) -> list[list[Any]]:
         """Everything the room told, in order (`tests/kit/event_log.py`); wheel and lknb only."""
         return list(await self.call("log"))

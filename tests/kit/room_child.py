@@ -276,20 +276,6 @@ class RoomChild:
         await participant.set_name(name)
         await participant.set_attributes(attributes)
 
-    async def do_permit(self, everybody: bool, tracks: dict[str, list[str]]) -> None:
-        """Who may subscribe: everybody, or by identity the tracks listed, of which `*` is all."""
-        permissions = [
-            self.rtc.ParticipantTrackPermission(
-                participant_identity=identity,
-                allow_all="*" in sids,
-                allowed_track_sids=[sid for sid in sids if sid != "*"],
-            )
-            for identity, sids in tracks.items()
-        ]
-        self.room.local_participant.set_track_subscription_permissions(
-            allow_all_participants=everybody, participant_permissions=permissions
-        )
-
     async def do_log(self) -> list[list[Any]]:
         return self.log.lines
 

@@ -133,7 +133,8 @@ class SignalProxy:
         down = asyncio.ensure_future(self._pump(upstream, client))
         _, left = await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
         # the other side says goodbye by itself, unless nobody is there any more
-        await asyncio.wait(left, timeout=0.5)
+        if left:
+            await asyncio.wait(left, timeout=0.5)
         for task in left:
             task.cancel()
         await asyncio.gather(up, down, return_exceptions=True)

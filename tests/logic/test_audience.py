@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lknb.logic.audience import REACTION_S, Audience, Sight, Viewer
+from lknb.logic.audience import NOBODY_LEFT, REACTION_S, Audience, Sight, Viewer
 from lknb.logic.track_setting import Dimensions
 
 SMALL, LARGE = Dimensions(320, 180), Dimensions(1280, 720)
@@ -66,6 +66,9 @@ def test_a_view_that_is_made_anew_costs_no_pause_and_a_hidden_one_keeps_its_size
     assert audience.settled == Sight(False, SMALL)
     audience.observe([Viewer(SMALL)], 3.0)
     assert audience.poll(3.0)
+    audience.observe([], 4.0)
+    assert audience.poll(5.0)
+    assert audience.settled == NOBODY_LEFT
 
 
 @given(
@@ -88,4 +91,4 @@ def test_whatever_happens_it_settles_on_what_is_there(
         due = audience.deadline()
         assert due is None or now <= due <= now + REACTION_S
     audience.poll(math.inf)
-    assert audience.settled == Sight.of(viewers)
+    assert audience.settled == Sight.of(viewers) or (not viewers and audience.settled == NOBODY_LEFT)

@@ -45,6 +45,9 @@ class PagePeer {
     this.readers = new Map();
     /** @type {Map<string, number>} */
     this.subscriptions = new Map();
+    /** @type {Map<string, HTMLVideoElement>} */
+    this.shown = new Map();
+    this.reading = true;
     /** @type {Map<string, CanvasSource | ToneSource | undefined>} */
     this.sources = new Map();
   }
@@ -93,6 +96,7 @@ class PagePeer {
     this.#closeReader(sid);
     const subscription = (this.subscriptions.get(sid) ?? 0) + 1;
     this.subscriptions.set(sid, subscription);
+    if (!this.reading) return;
     const Reader = track.kind === Track.Kind.Video ? VideoReader : AudioReader;
     this.readers.set(sid, new Reader(track, subscription));
   }
@@ -207,6 +211,28 @@ class PagePeer {
   /** @param {Record<string, any>} options */
   set_video_dimensions({ track_sid, width, height }) {
     this.#remote(track_sid).setVideoDimensions({ width, height });
+  }
+
+  /** @param {Record<string, any>} options Show a track in one element of this size, in CSS pixels, that can be seen; there
+   * are no readers from then on, as each has an element of its own. */
+  show({ track_sid, width, height }) {
+    this.hide({ track_sid });
+    this.#closeReader(track_sid);
+    this.reading = false;
+    const element = document.createElement("video");
+    Object.assign(element.style, { position: "fixed", top: "0", left: "0", width: `${width}px`, height: `${height}px` });
+    document.body.append(element);
+    this.shown.set(track_sid, element);
+    this.#remote(track_sid).track?.attach(element);
+  }
+
+  /** @param {Record<string, any>} options */
+  hide({ track_sid }) {
+    const element = this.shown.get(track_sid);
+    if (!element) return;
+    this.#remote(track_sid).track?.detach(element);
+    element.remove();
+    this.shown.delete(track_sid);
   }
 
   /** @param {Record<string, any>} options */
