@@ -117,10 +117,12 @@ class RtpSender:
         stream.send_frame(frame, self._payload_type, self._extensions_of, wall_us, now)
 
     def padding(self) -> bytes | None:
-        """A packet of nothing, of the lowest layer; None for what does not send pictures now."""
+        """A packet of nothing, of the lowest layer that is sent; None for what does not send pictures now."""
         if self.codec == "opus" or self._payload_type is None or self._muted:
             return None
-        rid, stream = next(iter(self.streams.items()))
+        # if none is, because none fits, it is by padding that this will be found to have changed
+        sent = [item for item in self.streams.items() if item[1].enabled] or list(self.streams.items())
+        rid, stream = sent[0]
         return stream.padding(self._payload_type, pack_extensions(self._constant[rid]))
 
     def on_rtcp(self, packet: rtcp.RtcpPacket, wall_us: int, now: float) -> None:

@@ -47,6 +47,7 @@ class BandwidthEstimator:
         "_remb_bps",
         "_reports_at",
         "_sent",
+        "_sent_at",
         "_silent_at",
         "expects_feedback",
         "rtt_s",
@@ -68,7 +69,7 @@ class BandwidthEstimator:
         self._remb_bps = inf
         self._feedback_at: float | None = None
         self._reports_at: float | None = None
-        self._silent_at = 0.0
+        self._silent_at = self._sent_at = 0.0
 
     @property
     def estimate_bps(self) -> float:
@@ -83,6 +84,7 @@ class BandwidthEstimator:
 
     def sent(self, number: int, size_bytes: int, now: float) -> None:
         """A packet leaves under a transport-wide number (16 bit)."""
+        self._sent_at = now
         self._sent.add(number, size_bytes, now, self._probes.tag(size_bytes, now))
 
     def handle(self, packet: TransportFeedback | Remb, now: float) -> None:
@@ -127,7 +129,8 @@ class BandwidthEstimator:
         if self._feedback_at is None:
             # before the first feedback nothing is known, not even that there will be any
             return False
-        if now - max(self._feedback_at, self._silent_at) > _SILENCE_S and len(self._sent):
+        unanswered = self._sent_at - self._feedback_at > _SILENCE_S / 2
+        if unanswered and now - max(self._feedback_at, self._silent_at) > _SILENCE_S:
             self._silent_at = now - _SILENCE_S + _SILENCE_EVERY_S
             self._rate.set(_SILENCE_SHARE * self._rate.bps, now)
         if self._delay.usage is not Usage.NORMAL or now - self._feedback_at > _SILENCE_S:

@@ -271,3 +271,22 @@ def test_report_blocks_give_loss_and_round_trip():
     assert stats["packets_lost"] == 10
     assert stats["fraction_lost"] == 0.25
     assert stats["round_trip_time_s"] == pytest.approx(0.05, abs=0.001)
+
+
+def test_padding_is_of_the_lowest_layer_that_is_sent():
+    wire = Wire(rids=("q", "h"))
+    first = wire.send(vp8(key=True, rid="h", timestamp=900))[0]
+    wire.sender.set_enabled({"h"}, 0.0)
+    data = wire.sender.padding()
+    assert data is not None
+    padding = parse_rtp(data)
+    assert (padding.ssrc, padding.timestamp, padding.marker) == (first.ssrc, first.timestamp, False)
+    assert padding.sequence_number == (first.sequence_number + 1) & 0xFFFF
+    assert padding.payload == b""
+    assert len(data) - padding.payload_end == 255
+    assert wire.send(vp8(rid="h"))[0].sequence_number == (first.sequence_number + 2) & 0xFFFF
+    wire.sender.set_enabled((), 0.0)
+    assert parse_rtp(wire.sender.padding() or b"").ssrc == wire.sender.streams["q"].ssrc
+    wire.sender.set_muted(True, 0.0)
+    assert wire.sender.padding() is None
+    assert Wire("opus").sender.padding() is None

@@ -140,6 +140,15 @@ def test_a_radio_that_pauses_costs_easy_pictures_no_layer() -> None:
     assert worst_delay_ms(rows) > 60
 
 
+def test_nothing_to_send_is_not_a_receiver_that_falls_silent() -> None:
+    call = Call(Conditions(delay_ms=20))
+    call.run(5.0)
+    estimator, before = call.outbox.estimator, call.outbox.estimate_bps
+    for tenth in range(600):
+        estimator.poll(call.now + tenth / 10)
+    assert estimator.estimate_bps == before
+
+
 def test_the_same_call_takes_the_same_course() -> None:
     path = Conditions(rate_bps=1_000_000, delay_ms=20, loss=0.01)
     assert Call(path).run(10.0) == Call(path).run(10.0)
