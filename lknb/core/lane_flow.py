@@ -13,6 +13,8 @@ from lknb.errors import WireError
 
 WINDOW_FRAMES = 15
 """Half a second at 30 frames a second; a page acknowledges every 40 ms."""
+COMM_WINDOW_FRAMES = 24
+"""Over the comm a page acknowledges every 200 ms, and later when it is busy showing something else."""
 WINDOW_BYTES = 1024 * 1024
 """Waiting in our queue and in the socket."""
 ACK_TIMEOUT_S = 2.0
@@ -24,9 +26,10 @@ HIDDEN_PAUSE_S = 2.0
 
 
 class LaneFlow:
-    """The flow of one lane. `now` is in monotonic seconds."""
+    """The flow of one lane. `now` is in monotonic seconds, `window_frames` how many may be on their way."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, window_frames: int = WINDOW_FRAMES) -> None:
+        self._window_frames = window_frames
         self._next_sequence = 0
         self._acknowledged = -1
         self._progress_at = now
@@ -47,12 +50,12 @@ class LaneFlow:
         `waiting_bytes` is what our queue and the socket hold already.
         """
         self._waiting_bytes = waiting_bytes
-        if self._behind(now, WINDOW_FRAMES, WINDOW_BYTES):
+        if self._behind(now, self._window_frames, WINDOW_BYTES):
             self._keyframe_needed = True
             return None
         if self._keyframe_needed:
             # at the very edge of the window the key frame would be the last one to fit
-            if not keyframe or self._behind(now, WINDOW_FRAMES // 2, WINDOW_BYTES // 2):
+            if not keyframe or self._behind(now, self._window_frames // 2, WINDOW_BYTES // 2):
                 return None
             self._keyframe_needed = False
         if not self.in_flight:
@@ -83,7 +86,7 @@ class LaneFlow:
         """Whether to ask the track for a key frame now; True counts as asked."""
         if not self._keyframe_needed or now - self._keyframe_asked_at < KEYFRAME_INTERVAL_S:
             return False
-        if self._behind(now, WINDOW_FRAMES // 2, WINDOW_BYTES // 2):
+        if self._behind(now, self._window_frames // 2, WINDOW_BYTES // 2):
             return False
         self._keyframe_asked_at = now
         return True

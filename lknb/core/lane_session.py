@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from lknb.core.lane_flow import LaneFlow
+from lknb.core.lane_flow import COMM_WINDOW_FRAMES, WINDOW_FRAMES, LaneFlow
 from lknb.core.lane_message import Ack, Hello, KeyframeRequest, Picture, Visible, parse_upward
 from lknb.core.lane_port import NORMAL, LanePort
 from lknb.core.lane_ticket import Grant
@@ -55,7 +55,7 @@ class VideoSession:
         self._on_visible = on_visible
         self._on_picture = on_picture
         self._on_closed = on_closed
-        self._flow = LaneFlow(clock())
+        self._flow = LaneFlow(clock(), COMM_WINDOW_FRAMES if port.name == "comm" else WINDOW_FRAMES)
         self._muted = False
         self._shape: tuple[str, int, int] | None = None
         self._leaving: asyncio.Task[None] | None = None

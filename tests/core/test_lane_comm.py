@@ -9,6 +9,7 @@ from lknb.core import lane as lane_module
 from lknb.core import lane_comm, lane_end
 from lknb.core.lane import LaneServer
 from lknb.core.lane_comm import CommPort
+from lknb.core.lane_flow import COMM_WINDOW_FRAMES
 from lknb.core.message import decode_message, encode_message
 from lknb.errors import CoreError, TrackError, WireError
 from tests.core.test_lane import JUNK, Clock, Track
@@ -92,13 +93,13 @@ async def test_a_page_that_does_not_ack_gets_no_more_than_the_window(kernel):
         kernel.clock.now += 0.033
         kernel.track.send()
     chunks = [header for header in await kernel.settled(lane) if header["type"] == "chunk"]
-    assert len(chunks) == 15
+    assert len(chunks) == COMM_WINDOW_FRAMES
     kernel.clock.now += 60
     kernel.track.send(keyframe=True)
-    assert len([header for header in await kernel.settled(lane) if header["type"] == "chunk"]) == 15
-    kernel.say(lane, {"type": "ack", "sequence": 14})
+    assert len([header for header in await kernel.settled(lane) if header["type"] == "chunk"]) == len(chunks)
+    kernel.say(lane, {"type": "ack", "sequence": len(chunks) - 1})
     kernel.track.send(keyframe=True)
-    assert (await kernel.settled(lane))[-1]["sequence"] == 15
+    assert (await kernel.settled(lane))[-1]["sequence"] == len(chunks)
 
 
 async def test_a_link_that_is_full_counts_as_behind(kernel):

@@ -23,6 +23,7 @@ import numpy as np
 
 from lknb.core.client import CoreClient
 from lknb.core.lane import LaneServer
+from lknb.core.lane_websocket import WebSocketPort
 from lknb.core.message import MessageDecoder, encode_message
 from lknb.errors import CoreError, LknbError
 from lknb.wire.frame import EncodedFrame
@@ -106,6 +107,10 @@ class FakeTrack:
     def misdirect(self, port: int | None) -> None:
         """Tell pages this port instead of the lane's; None for the right one again."""
         self.core.ask("misdirect" if port else "direct", sid=self.sid, port=port)
+
+    def cut(self) -> None:
+        """Break all lanes of the track off, as a network does."""
+        self.core.ask("cut", sid=self.sid)
 
     def refuse(self, refused: bool) -> None:
         """Give pages no lane, as a core that cannot listen."""
@@ -273,6 +278,12 @@ def _fake(
         tracks.pop(sid).task.cancel()
     elif action == "mute":
         tracks[sid].muted = header["muted"]
+    elif action == "cut":
+        for end in [end for end in server._ends if end.grant.track_sid == sid]:
+            if isinstance(end.port, WebSocketPort):
+                end.port._transport.abort()
+            else:
+                end.port.end(1001, "cut off")
     elif action == "refuse":
         tracks[sid].refused = header["refused"]
     elif action == "hold":

@@ -41,10 +41,21 @@ _KERNEL_READY = (
 
 
 class JupyterLab:
-    """One server with folders, settings and a browser of its own, below `folder`."""
+    """One server with folders, settings and a browser of its own, below `folder`.
 
-    def __init__(self, folder: Path, *, settings: dict[str, Any] | None = None, flags: Sequence[str] = ()) -> None:
+    `host` is the name the browser knows this machine by; one that is not of the loopback interface makes pages as a hub's,
+    `secure` or not. `proxy` is whether the server has jupyter-server-proxy, `base_url` where it stands.
+    """
+
+    def __init__(
+        self, folder: Path, *, settings: dict[str, Any] | None = None, flags: Sequence[str] = (),
+        host: str = "127.0.0.1", secure: bool = True, proxy: bool = True, base_url: str = "/",
+    ) -> None:  # fmt: skip
         self.folder = folder
+        self._host = host
+        self._secure = secure
+        self._proxy = proxy
+        self._base_url = base_url
         self.notebooks = folder / "notebooks"
         self._settings = {**_SETTINGS, **(settings or {})}
         self._flags = (*FLAGS, *flags)
@@ -58,7 +69,7 @@ class JupyterLab:
         try:
             self._playwright = sync_playwright().start()
             self.browser = self._playwright.chromium.launch(
-                executable_path=find_chromium(), headless=True, args=list(self._flags)
+                executable_path=find_chromium(), headless=True, args=[*self._flags, *self._host_flags()]
             )
         except BaseException:
             self._stop_server()
@@ -88,6 +99,13 @@ class JupyterLab:
         """The address of a notebook, token included."""
         return f"{self.url}lab/tree/{name}?token={self.token}{'&reset' if reset else ''}"
 
+    def _host_flags(self) -> list[str]:
+        if self._host == "127.0.0.1":
+            return []
+        flags = [f"--host-resolver-rules=MAP {self._host} 127.0.0.1"]
+        origin = "/".join(self.url.split("/")[:3])
+        return [*flags, f"--unsafely-treat-insecure-origin-as-secure={origin}"] if self._secure else flags
+
     def _start_server(self) -> None:
         home = self.folder / "home"
         for path in (home, home / "settings", self.notebooks):
@@ -107,6 +125,8 @@ class JupyterLab:
             "--ServerApp.port=0", f"--ServerApp.root_dir={self.notebooks}", "--LabApp.expose_app_in_browser=True",
             "--LabApp.news_url=None", f"--LabApp.app_settings_dir={home / 'settings'}",
             f"--LabApp.user_settings_dir={home / 'user'}", f"--LabApp.workspaces_dir={home / 'workspaces'}",
+            f"--ServerApp.base_url={self._base_url}", f"--ServerApp.local_hostnames={self._host}",
+            f"--ServerApp.jpserver_extensions={{'jupyter_server_proxy': {self._proxy}}}",
         ]  # fmt: skip
         self.log = self.folder / "server.log"
         with self.log.open("wb") as log:
@@ -118,7 +138,7 @@ class JupyterLab:
         except AssertionError as error:
             self._stop_server()
             raise AssertionError(f"{error}: {self.log.read_text()[-2000:]}") from None
-        self.url, self.token = info["url"], info["token"]
+        self.url, self.token = info["url"].replace("127.0.0.1", self._host), info["token"]
 
     def _server_info(self, home: Path) -> dict[str, str] | None:
         assert self._server.poll() is None, f"JupyterLab ended: {self.log.read_text()[-2000:]}"

@@ -126,6 +126,11 @@ class Screen:
         status = "jupyterapp.shell.currentWidget.sessionContext.session.kernel.status"
         return bool(self.page.evaluate(f"{status} === 'busy'"))
 
+    def is_running(self, cell: int) -> bool:
+        """Whether the cell has not ended, though the kernel may answer others meanwhile and seem idle."""
+        prompt = self.notebook.cell(cell).locator(".jp-InputPrompt").inner_text()
+        return prompt.strip() == "[*]:"
+
     def scroll_to(self, part: float) -> None:
         """Scroll the notebook to this part of its height."""
         self.page.evaluate(

@@ -8,12 +8,15 @@ import { Uplink } from "./uplink.js";
 
 /** The kernel may be busy, and an old one answers only when its cell has ended. */
 const BUSY_AFTER_MS = 2_500;
-const HELLO_AGAIN_MS = 20_000;
+/** JupyterLab sends the first message of the first widget where cells run, and later ones past them: so it is worth a second try. */
+const HELLO_AGAIN_MS = 1_500;
+const HELLO_SELDOM_MS = 24_000;
 /** A way that failed is not tried again for so long, doubled with each failure. */
 const REST_MS = 30_000;
 const LONGEST_REST_MS = 600_000;
-/** A lane that closes sooner than this is one that failed. */
+/** A lane that closes sooner than this, several times in a row, is one that failed. */
 const LASTING_MS = 5_000;
+const SHORT_LIVES = 3;
 /** Between tries when there is nothing else to do. */
 const AGAIN_MS = 1_000;
 
@@ -50,6 +53,7 @@ export class Dialer {
     /** The lane in use. @type {LaneName | ""} */
     this.lane = "";
     this.openedAtMs = 0;
+    this.shortLives = 0;
     /** The one being tried. @type {LaneName | ""} */
     this.trying = "";
     this.port = 0;
@@ -118,25 +122,29 @@ export class Dialer {
    */
   closed(name, opened) {
     const lasted = opened && performance.now() - this.openedAtMs >= LASTING_MS;
+    if (opened) this.shortLives = lasted ? 0 : this.shortLives + 1;
     if (lasted) failed.delete(name + this.port);
-    else this.#rest(name);
+    else if (!opened || this.shortLives >= SHORT_LIVES) this.#rest(name);
     if (opened) this.lane = "";
     else this.trying = "";
     if (this.lane) this.#considerBetter();
     // while a better one is being tried that decides
     else if (this.trying) return;
-    else if (lasted || name !== "comm") this.#hello();
+    else if (lasted || !opened || name !== "comm") this.#hello();
     else this.#setTimer("again", AGAIN_MS, () => this.#hello());
   }
 
-  /** @param {boolean} [byComm] */
-  #hello(byComm = false) {
+  /**
+   * @param {boolean} [byComm]
+   * @param {number} [againMs]
+   */
+  #hello(byComm = false, againMs = HELLO_AGAIN_MS) {
     this.hellos += 1;
     const viaComm = byComm || !findWebsockets(location, this.baseUrl, 0).length;
-    if (!this.lane) {
+    if (!this.lane && !("busy" in this.timers)) {
       this.#setTimer("busy", BUSY_AFTER_MS, () => this.listener.wait("The kernel is busy; it answers when it can."));
     }
-    this.#setTimer("again", HELLO_AGAIN_MS, () => this.#hello(byComm));
+    this.#setTimer("again", againMs, () => this.#hello(byComm, Math.min(HELLO_SELDOM_MS, 2 * againMs)));
     const hello = { type: "hello", hello: this.hellos, origin: location.origin, ...(viaComm ? { lane: "comm" } : {}) };
     if (!this.send(hello)) this.listener.lose();
   }
