@@ -7,7 +7,6 @@ never was one.
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -19,8 +18,6 @@ from lknb.server.subscription import Subscription
 if TYPE_CHECKING:
     from lknb.server.participant import Participant
     from lknb.server.publication import Publication
-
-logger = logging.getLogger(__name__)
 
 UNKNOWN_S = 60.0
 
@@ -41,7 +38,7 @@ class Subscriber:
         """The client, or an admin for it, asks for tracks or gives them up."""
         for sid in track_sids:
             if not self._may_name(sid):
-                return
+                continue
             self._wishes[sid] = subscribe
             publication = self.participant.room.tracks.get(sid)
             if publication is not None:
@@ -55,17 +52,17 @@ class Subscriber:
         del kept.track_sids[:]
         for sid in dict.fromkeys(update.track_sids):
             if not self._may_name(sid):
-                return
+                continue
             self._settings[sid] = kept
             subscription = self.subscriptions.get(sid)
             if subscription is not None:
                 subscription.set_settings(kept, now)
 
     def _may_name(self, sid: str) -> bool:
+        """Whether to remember what is said of this track; of those that are not there, only so many."""
         if sid in self.participant.room.tracks or sid in self._unknown:
             return True
         if len(self._unknown) >= limits.UNKNOWN_TRACKS or len(sid) > limits.IDENTITY_BYTES:
-            logger.info("%s names too many tracks that are not there", self.participant.sid)
             return False
         self._unknown[sid] = time.monotonic() + UNKNOWN_S
         return True

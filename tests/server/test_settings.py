@@ -120,22 +120,23 @@ async def test_settings_and_wishes_for_tracks_that_are_not_there_are_bounded_and
     join: Join, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subscriber, "UNKNOWN_S", 0.5)
-    track = camera()
+    track = camera("q", "h", "f")
     alice, bob = await join("alice", track), await join("bob")
     foreign = RawTrack("cam", "vp8")
     await join("eve", foreign, room="elsewhere")
     books = of(server, bob).subscriber
     many = [f"TR_{number}" for number in range(3 * limits.UNKNOWN_TRACKS)]
-    await bob.request(track_setting=settings(foreign.sid, "", "x" * 100_000, *many, disabled=True))
+    await bob.request(track_setting=settings(foreign.sid, "", "x" * 100_000, *many, track.sid, quality=0))
     await bob.request(subscription=rtc.UpdateSubscription(track_sids=[foreign.sid, *many], subscribe=True))
     refusal = await bob.wait_for("subscription_response", lambda m: m.track_sid == foreign.sid)
     assert refusal.err == models.SubscriptionError.SE_TRACK_NOTFOUND
     await wait_until(lambda: not books._unknown)
-    assert (books._wishes, books._settings) == ({}, {})
+    assert (books._wishes, set(books._settings)) == ({}, {track.sid})
     assert len(bob.all("subscription_response")) <= limits.UNKNOWN_TRACKS
     async with feeding(alice, track):
         ssrc = await bob.receiving(track.sid)
         await wait_until(lambda: bob.media(ssrc))
+    assert {view.payload[-1] for view in bob.media(ssrc)} == {0}, "what was said of a real track among them was lost"
 
 
 async def test_what_was_said_of_a_track_goes_with_it_or_with_its_publisher(join: Join, server: Server) -> None:
