@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from lknb.codec.audio_decoder import AudioDecoder
-from lknb.codec.clock import AUDIO_CLOCK_HZ
+from lknb.codec.clock import AUDIO_CLOCK_HZ, now_us
 from lknb.codec.resample import Resampler
 from lknb.codec.sample_queue import SampleQueue
 from lknb.errors import FrameError, MediaError
@@ -38,6 +38,12 @@ class AudioFrameEvent:
     frame: AudioFrame
     timestamp_us: int = 0
     """When it was captured: the sender's clock, brought onto the monotonic clock of this machine, in microseconds."""
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was captured, what the network takes on average not counted: how far behind the reader
+        is."""
+        return max(0.0, (now_us() - self.timestamp_us) / _US_PER_S)
 
 
 @dataclass
