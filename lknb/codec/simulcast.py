@@ -9,7 +9,7 @@ import av
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from lknb.codec.layer import Layer
-from lknb.codec.pixel import convert
+from lknb.codec.pixel import ONE_THREAD, convert
 from lknb.codec.video_encoder import VideoEncoder
 from lknb.wire.frame import EncodedFrame
 
@@ -136,4 +136,4 @@ class _LayerState:
         height = max(2, round(source_height * self._ratio_y / 2) * 2)
         if (picture.width, picture.height) == (width, height):
             return picture
-        return self._scaler.reformat(picture, width, height, interpolation=Interpolation.AREA)
+        return self._scaler.reformat(picture, width, height, interpolation=Interpolation.AREA, **ONE_THREAD)

@@ -14,7 +14,7 @@ from av.video.reformatter import VideoReformatter
 
 from lknb.codec.clock import VIDEO_CLOCK_HZ, video_timestamp
 from lknb.codec.layer import MIN_SIDE_PIXELS
-from lknb.codec.pixel import check_size
+from lknb.codec.pixel import ONE_THREAD, check_size
 from lknb.errors import FrameError, MediaError
 from lknb.wire.frame import EncodedFrame
 
@@ -95,7 +95,7 @@ class VideoEncoder:
         if (picture.width & self._even, picture.height & self._even) != (self.width, self.height):
             self._set_size(picture.width, picture.height)
         if (picture.width, picture.height, picture.format.name) != (self.width, self.height, "yuv420p"):
-            picture = self._scaler.reformat(picture, self.width, self.height, "yuv420p")
+            picture = self._scaler.reformat(picture, self.width, self.height, "yuv420p", **ONE_THREAD)
         timestamp = max(video_timestamp(timestamp_us), self._last_timestamp + 1)
         passed = timestamp - self._last_timestamp
         self._last_timestamp = timestamp

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lknb.codec.clock import now_us
 from lknb.errors import FrameError, MediaError, TrackError
 from lknb.rtc.audio_frame import AudioFrame
 from lknb.rtc.audio_stream import AudioFrameEvent, AudioStream, NoiseCancellationOptions
@@ -64,6 +65,14 @@ async def test_any_rate_channels_and_size(
     events = await read_all(core, sent, count, sample_rate=rate_hz, num_channels=channels, frame_size_ms=frame_ms)
     assert {event.frame.to_ndarray().shape for event in events} == {(samples, channels)}
     assert frequency_hz(joined(events)[rate_hz // 10 :], rate_hz) == pytest.approx(440, abs=6)
+
+
+async def test_the_age_of_a_piece_of_sound_is_known(core: ScriptedCore) -> None:
+    (event,) = await read_all(core, Microphone().frames(sine(1)), 1)
+    event.timestamp_us = now_us() - 2_000_000
+    assert event.age == pytest.approx(2, abs=0.5)
+    event.timestamp_us = now_us() + 9_000_000
+    assert event.age == 0
 
 
 async def test_silence_that_was_not_sent_is_filled_in(core: ScriptedCore) -> None:

@@ -10,7 +10,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from lknb.codec.clock import now_us, video_timestamp
 from lknb.codec.layer import DEFAULT_FPS, MIN_SIDE_PIXELS, Layer, plan_layers
-from lknb.codec.pixel import rotate
+from lknb.codec.pixel import ONE_THREAD, rotate
 from lknb.codec.simulcast import LayerEncoder
 from lknb.core.source.file_playback import FilePlayback
 from lknb.core.source.packet_queue import MediaPacket
@@ -129,7 +129,7 @@ class EncodedVideo(FilePlayback):
         if self._player.video_turn:
             picture = rotate(picture, self._player.video_turn)
         width, height = _fit(picture.width, picture.height, self._max_height)
-        return self._scaler.reformat(picture, width, height, "yuv420p", interpolation=Interpolation.AREA)
+        return self._scaler.reformat(picture, width, height, "yuv420p", interpolation=Interpolation.AREA, **ONE_THREAD)
 
 
 def _fit(width: int, height: int, max_height: int) -> tuple[int, int]:

@@ -1,0 +1,64 @@
+"""What official clients publish, recorded and opened with PyAV."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+import lknb
+from lknb.core.client import CoreClient
+from tests.interop.conftest import OpenPeer
+from tests.interop.row import GREEN
+from tests.kit.server import Server
+from tests.kit.token import room_name
+
+SECONDS = 3.0
+
+
+@pytest.fixture(scope="module")
+def core() -> Iterator[None]:
+    client = CoreClient.shared()
+    client.request_threadsafe({"op": "hello"}).exception(10)
+    yield
+    client.close()
+
+
+@pytest.mark.interop("recording of official clients")
+@pytest.mark.parametrize(("kind", "codec", "suffix"), [("wheel", "vp8", ".webm"), ("livekit-client", "h264", ".mp4")])
+async def test_what_an_official_client_publishes_is_in_the_file(
+    lknb_server: Server,
+    core: None,
+    open_peer: OpenPeer,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    kind: str,
+    codec: str,
+    suffix: str,
+) -> None:
+    peer, name = await open_peer(kind, "alice"), room_name()
+    await peer.connect(lknb_server.url, lknb_server.token("alice", name), single_peer_connection=True)
+    await peer.publish_video(GREEN, width=640, height=360, codec=codec)
+    await peer.publish_audio(700.0)
+    room = await lknb.connect(name, url=lknb_server.url, token=lknb_server.token("notebook", name))
+    async with room, lknb.Recorder(room, tmp_path / f"alice{suffix}", participant="alice") as recorder:
+        await asyncio.sleep(SECONDS)
+    with av.open(str(recorder.path)) as file:
+        duration_s = float(file.duration or 0) / 1e6
+        codecs = [stream.codec_context.name for stream in file.streams]
+        picture = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)][-1]
+    with av.open(str(recorder.path)) as file:
+        sound = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])[48_000:96_000]
+    colour = picture[90:-90, 160:-160].reshape(-1, 3).mean(axis=0)
+    peak_hz = float(np.argmax(np.abs(np.fft.rfft(sound))) * 48_000 / len(sound))
+    assert codecs == [codec, "opus"]
+    assert abs(duration_s - recorder.duration) < 0.05
+    assert np.abs(colour - GREEN).max() < 40
+    assert peak_hz == pytest.approx(700, abs=3)
+    request.node.user_properties.append(
+        ("evidence", f"{duration_s:.2f} s of {recorder.duration:.2f}, {colour.round()}, {peak_hz:.0f} Hz")
+    )
