@@ -34,9 +34,13 @@ if TYPE_CHECKING:
     from lknb.rtc.recorder import Recorder
     from lknb.rtc.running_source import MediaFile, TestPattern, Tone
     from lknb.widgets import (
+        CallPanel,
+        CameraPreview,
         ControlBar,
+        DevicePicker,
         ParticipantGrid,
         ParticipantTile,
+        PublishPanel,
         QualitySelector,
         RoomAudio,
         RoomPanel,
@@ -47,11 +51,15 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "CallPanel",
+    "CameraPreview",
     "ControlBar",
     "DevServer",
+    "DevicePicker",
     "MediaFile",
     "ParticipantGrid",
     "ParticipantTile",
+    "PublishPanel",
     "QualitySelector",
     "Recorder",
     "RoomAudio",
@@ -73,6 +81,10 @@ __all__ = [
 
 _MODULES = frozenset({"api", "errors", "rtc", "widgets"})
 _HOMES = {
+    "CallPanel": "lknb.widgets",
+    "CameraPreview": "lknb.widgets",
+    "DevicePicker": "lknb.widgets",
+    "PublishPanel": "lknb.widgets",
     "ControlBar": "lknb.widgets",
     "MediaFile": "lknb.rtc.running_source",
     "Recorder": "lknb.rtc.recorder",

@@ -121,8 +121,8 @@ class Captures:
         page = self._page(room, client)
         if page is None:
             raise MediaDevicesError(
-                "no page of this notebook is connected to the room: run `lknb.ControlBar(room)` in a cell "
-                "of its own, so that its page can be asked, or publish a source of the kernel (VideoSource, MediaFile)",
+                "no page of this notebook is connected to the room: run `lknb.CallPanel(room)` (or `lknb.ControlBar(room)`) "
+                "in a cell of its own, so that its page can be asked, or publish a source of the kernel (VideoSource, MediaFile)",
                 device,
                 "no_page",
             )

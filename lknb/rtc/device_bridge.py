@@ -58,15 +58,15 @@ def choose_page(client: CoreClient, room: int | None, device: str) -> PageChoice
 def no_page(device: str) -> MediaDevicesError:
     """Nothing the notebook shows can capture."""
     return MediaDevicesError(
-        "no page of this notebook is connected to the room: run `lknb.ControlBar(room)` in a cell of its own, "
-        "so that its page can be asked, or publish a source of the kernel (VideoSource, MediaFile)",
+        "no page of this notebook is connected to the room: run `lknb.CallPanel(room)` (or `lknb.ControlBar(room)`) in a "
+        "cell of its own, so that its page can be asked, or publish a source of the kernel (VideoSource, MediaFile)",
         device,
         "no_page",
     )
 
 
 async def devices() -> list[MediaDevice]:
-    """Cameras, microphones and loudspeakers of the page that shows a `ControlBar`. Raises
+    """Cameras, microphones and loudspeakers of the page that shows a `CallPanel` or `ControlBar`. Raises
     `MediaDevicesError` when none does."""
     client = CoreClient._shared
     if client is None or not client.alive:

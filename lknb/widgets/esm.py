@@ -34,13 +34,26 @@ PAGE_MODULES = (
 )
 WORKER_MODULES = ("message", "channel", "codec", "gate", "painter", "player", "worker")
 LOADER_MODULES = ("loader",)
-CAPTURE_MODULES = ("host", "uplink", "dialer", "dom", "device_fault", "capture_device", "capture_session")
+CAPTURE_MODULES = ("host", "uplink", "dialer", "dom", "page", "device_fault", "capture_device", "capture_session")
 BAR_MODULES = (*CAPTURE_MODULES, "control_bar")
+PREVIEW_MODULES = ("dom", "page", "device_fault", "capture_device", "preview")
 CAPTURE_WORKER_MODULES = ("message", "channel", "batch", "video_uplink", "audio_uplink", "capture_worker")
 TAP_MODULES = ("tap",)
 CONTROL_MODULES = ("dom", "page", "output", "hear", "figure", "control")
 """Before the module of each view without video, see `control_code`."""
-AUDIO_MODULES = ("host", "uplink", "dialer", "dom", "page", "output", "hear", "mixing", "bar", "hearer", "audio")
+AUDIO_MODULES = (
+    "host",
+    "uplink",
+    "dialer",
+    "dom",
+    "page",
+    "output",
+    "hear",
+    "mixing",
+    "bar",
+    "hearer",
+    "audio",
+)
 AUDIO_WORKER_MODULES = ("message", "channel", "listener", "ear")
 MIXER_MODULES = ("ring", "mixer")
 
@@ -115,6 +128,18 @@ def bar_code() -> str:
     """As `video_code`, for `ControlBar`."""
     inserted = _insert(CAPTURE_WORKER_SOURCE=_join(CAPTURE_WORKER_MODULES), TAP_SOURCE=_join(TAP_MODULES))
     return inserted + _join(BAR_MODULES)
+
+
+@cache
+def preview_code() -> str:
+    """As `video_code`, for `CameraPreview` and `DevicePicker`."""
+    return _insert(TAP_SOURCE="") + _join(PREVIEW_MODULES)
+
+
+@cache
+def preview_esm() -> str:
+    """The loader of `preview_code()`."""
+    return _load(preview_code())
 
 
 @cache

@@ -21,7 +21,7 @@ TOP_LEVEL = re.compile(r"^(?:export )?(?:async )?(?:const|let|var|function|class
 def test_every_module_goes_to_the_page_or_the_worker_once():
     sound = [*esm.AUDIO_MODULES, *esm.AUDIO_WORKER_MODULES, *esm.MIXER_MODULES]
     video = [*esm.PAGE_MODULES, *esm.WORKER_MODULES, *esm.LOADER_MODULES]
-    capture = [*esm.BAR_MODULES, *esm.CAPTURE_WORKER_MODULES, *esm.TAP_MODULES]
+    capture = [*esm.BAR_MODULES, *esm.CAPTURE_WORKER_MODULES, *esm.TAP_MODULES, *esm.PREVIEW_MODULES]
     parts = [*video, *sound, *capture, *esm.CONTROL_MODULES, *CONTROLS, "inserted"]
     assert sorted(set(parts)) == [path.stem for path in MODULES]
 
@@ -35,10 +35,11 @@ def test_every_module_goes_to_the_page_or_the_worker_once():
         esm.AUDIO_WORKER_MODULES,
         esm.MIXER_MODULES,
         esm.BAR_MODULES,
+        esm.PREVIEW_MODULES,
         esm.CAPTURE_WORKER_MODULES,
         *((*esm.CONTROL_MODULES, name) for name in CONTROLS),
     ],
-    ids=["page", "worker", "audio page", "audio worker", "audio thread", "bar", "capture worker", *CONTROLS],
+    ids=["page", "worker", "audio page", "audio worker", "audio thread", "bar", "preview", "capture worker", *CONTROLS],
 )
 def test_modules_that_are_joined_declare_different_names_and_come_after_what_they_use(names):
     declared = [name for module in names for name in TOP_LEVEL.findall((JS / f"{module}.js").read_text())]
@@ -52,8 +53,15 @@ def test_modules_that_are_joined_declare_different_names_and_come_after_what_the
 
 @pytest.mark.parametrize(
     "text",
-    [esm.video_esm(), esm.video_code(), esm.audio_code(), esm.bar_code(), *map(esm.control_code, CONTROLS)],
-    ids=["loader", "video", "audio", "bar", *CONTROLS],
+    [
+        esm.video_esm(),
+        esm.video_code(),
+        esm.audio_code(),
+        esm.bar_code(),
+        esm.preview_code(),
+        *map(esm.control_code, CONTROLS),
+    ],
+    ids=["loader", "video", "audio", "bar", "preview", *CONTROLS],
 )
 def test_a_joined_text_is_one_module_with_a_default_export(text):
     assert len(re.findall(r"^export", text, re.MULTILINE)) == 1

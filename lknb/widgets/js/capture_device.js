@@ -3,6 +3,7 @@
 
 import { explainFault, explainLoss, findCaptureObstacle } from "./device_fault.js";
 import { TAP_SOURCE } from "./inserted.js";
+import { noteMicrophone } from "./page.js";
 
 /** @typedef {import("./device_fault.js").CaptureDevice} CaptureDevice */
 
@@ -267,7 +268,12 @@ export class DeviceSet {
     held.track = track;
     // only somebody else ends a track so that it tells: we stop it without a word
     track.onended = () => this.#lose(held);
-    held.detach = track.kind === "video" ? this.#feedVideo(held.capture, track) : await this.#feedAudio(held.capture, track);
+    const detach = track.kind === "video" ? this.#feedVideo(held.capture, track) : await this.#feedAudio(held.capture, track);
+    const closeMicrophone = held.device === "microphone" ? noteMicrophone() : () => {};
+    held.detach = () => {
+      detach();
+      closeMicrophone();
+    };
     this.changed();
   }
 
@@ -398,12 +404,12 @@ export function currentObstacle() {
 }
 
 /** @param {Record<string, any>} wish */
-function cameraOf({ device_id: id, constraints: { width, height, fps } }) {
+export function cameraOf({ device_id: id, constraints: { width, height, fps } }) {
   return { ...(id ? { deviceId: { exact: id } } : {}), width, height, frameRate: fps };
 }
 
 /** @param {Record<string, any>} wish */
-function microphoneOf({ device_id: id, constraints }) {
+export function microphoneOf({ device_id: id, constraints }) {
   return {
     ...(id ? { deviceId: { exact: id } } : {}),
     echoCancellation: constraints.echo_cancellation,

@@ -2,6 +2,7 @@
 
 import { MIXER_NAME, MIXER_SOURCE } from "./inserted.js";
 import { connectOutput, openContext } from "./output.js";
+import { routeOutput } from "./route.js";
 
 /** @type {WeakMap<AudioContext, Promise<void>>} */
 const mixersLoaded = new WeakMap();
@@ -14,6 +15,7 @@ const mixersLoaded = new WeakMap();
 /** @returns {Promise<Mixing>} */
 export async function openMixer() {
   const context = openContext();
+  routeOutput();
   let ready = mixersLoaded.get(context);
   if (!ready) {
     const url = URL.createObjectURL(new Blob([MIXER_SOURCE], { type: "text/javascript" }));

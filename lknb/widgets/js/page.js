@@ -13,8 +13,10 @@
  * @property {GainNode | null} output all sound goes through it
  * @property {number} outputs how many nodes are connected to it
  * @property {boolean} blocked whether the browser wants a click or a key before it plays
+ * @property {AudioContext | null} routed the context whose sound follows the microphones
+ * @property {number} microphones how many are open in this page
  * @property {Map<string, RoomSound>} rooms by the id of their `RoomAudio`
- * @property {EventTarget} changes "blocked", "views", "player", "tracks" and "levels" are dispatched to it
+ * @property {EventTarget} changes "blocked", "microphones", "views", "player", "tracks" and "levels" are dispatched to it
  */
 
 /** @returns {Page} */
@@ -25,14 +27,26 @@ export function thisPage() {
     output: null,
     outputs: 0,
     blocked: false,
+    routed: null,
+    microphones: 0,
     rooms: new Map(),
     changes: new EventTarget(),
   });
 }
 
-/** @param {"blocked" | "views" | "player" | "tracks" | "levels"} what */
+/** @param {"blocked" | "microphones" | "views" | "player" | "tracks" | "levels"} what */
 export function announce(what) {
   thisPage().changes.dispatchEvent(new Event(what));
+}
+
+/** A microphone of this page is open, until the function returned is called. */
+export function noteMicrophone() {
+  thisPage().microphones += 1;
+  announce("microphones");
+  return () => {
+    thisPage().microphones -= 1;
+    announce("microphones");
+  };
 }
 
 /**

@@ -1,0 +1,132 @@
+"""`PublishPanel`: what we publish, and buttons to publish a pattern, a tone or a file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from lknb.errors import LknbError, MediaError, TrackError
+from lknb.rtc.core_room import CoreRoom
+from lknb.rtc.room import Room
+from lknb.rtc.running_source import MediaFile, TestPattern, Tone
+from lknb.rtc.source import MediaSource
+from lknb.rtc.track import LocalAudioTrack, LocalVideoTrack
+from lknb.widgets.caption import source_label, track_label
+from lknb.widgets.control_view import ControlView, Watched
+from lknb.widgets.esm import control_esm
+from lknb.widgets.label import visible_label
+
+_EVENTS = (
+    "connected", "disconnected", "connection_state_changed", "local_track_published", "local_track_unpublished",
+    "track_muted", "track_unmuted",
+)  # fmt: skip
+_PATH_CHARACTERS = 4_096
+
+
+class PublishPanel(ControlView):
+    """One's own publications, each to be muted, unmuted and unpublished; and a pattern, a tone or a media file to publish.
+
+        PublishPanel(room)
+
+    A file is one of the kernel's machine, or an address PyAV opens; its pictures and its sound become two tracks in step.
+    """
+
+    _module = "publish"
+    _esm = control_esm("publish")
+
+    def __init__(self, room: Room, **traits: Any) -> None:
+        if not isinstance(room, Room):
+            raise TrackError(f"PublishPanel is for a room, not {room!r}")
+        self._room = room
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pending = 0
+        super().__init__(**traits)
+
+    @property
+    def room(self) -> Room:
+        """The room."""
+        return self._room
+
+    def __repr__(self) -> str:
+        return f"PublishPanel({visible_label(self._room.name)!r})"
+
+    def _core(self) -> CoreRoom | None:
+        return self._room._core
+
+    def _follow(self) -> Watched:
+        return ((self._room, _EVENTS),)
+
+    def _describe(self) -> dict[str, Any]:
+        room = self._room
+        rows = [
+            {
+                "sid": sid,
+                "name": track_label(publication),
+                "about": source_label(publication),
+                "size": f"{publication.width}x{publication.height}" if publication.width else "",
+                "muted": publication.muted,
+            }
+            for sid, publication in (room.local_participant.track_publications.items() if room.isconnected() else ())
+        ]
+        return {"connected": room.isconnected(), "rows": rows, "pending": self._pending > 0}
+
+    def _act(self, content: Mapping[str, Any]) -> None:
+        wanted = content.get("do")
+        if wanted in ("mute", "unmute", "unpublish"):
+            self._change(str(wanted), str(content.get("sid")))
+        elif wanted == "pattern":
+            self._begin(lambda: self._publish("pattern", TestPattern()))
+        elif wanted == "tone":
+            self._begin(lambda: self._publish("tone", Tone()))
+        elif wanted == "file":
+            path = content.get("path")
+            if not isinstance(path, str) or not path.strip() or len(path) > _PATH_CHARACTERS:
+                raise MediaError("name a file first")
+            self._begin(lambda: self._publish_file(path.strip()))
+
+    def _change(self, wanted: str, sid: str) -> None:
+        participant = self._room.local_participant
+        publication = participant.track_publications.get(sid)
+        if publication is None or publication.track is None:
+            raise TrackError("this is not published any more")
+        if wanted == "unpublish":
+            self._begin(lambda: participant.unpublish_track(sid))
+        elif wanted == "mute":
+            publication.track.mute()
+        else:
+            publication.track.unmute()
+
+    def _begin(self, work: Callable[[], Awaitable[object]]) -> None:
+        task = asyncio.ensure_future(self._work(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work(self, work: Callable[[], Awaitable[object]]) -> None:
+        self._pending += 1
+        self._refresh()
+        try:
+            await work()
+        except LknbError as error:
+            self.send({"type": "refused", "detail": str(error).partition("\n")[0]})
+        finally:
+            self._pending -= 1
+            self._refresh()
+
+    async def _publish(self, name: str, source: MediaSource) -> None:
+        video = source.kind == "video"
+        track = (LocalVideoTrack.create_video_track if video else LocalAudioTrack.create_audio_track)(name, source)
+        await self._room.local_participant.publish_track(track)
+
+    async def _publish_file(self, path: str) -> None:
+        file = MediaFile(path, loop=True)
+        name = visible_label(path.replace("\\", "/").rpartition("/")[2])
+        faults = []
+        for source in (file.video, file.audio):
+            try:
+                await self._publish(name, source)
+            except LknbError as error:
+                faults.append(error)
+        # a film without sound, and music without pictures, are whole
+        if len(faults) == 2:
+            raise faults[0]

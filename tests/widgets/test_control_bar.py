@@ -1,0 +1,173 @@
+"""The widgets of one's own devices without a page: what they show, and what their messages do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from lknb.errors import MediaDevicesError, TrackError
+from lknb.rtc.enumeration import TrackSource
+from lknb.rtc.option import TrackPublishOptions
+from lknb.rtc.room import Room
+from lknb.widgets import CallPanel, CameraPreview, ControlBar, DevicePicker, PublishPanel, comm
+from lknb.widgets.page_bridge import WAIT_S, PageBridge
+from tests.kit.poll import wait_until
+from tests.rtc.fake_source import FakeSource
+from tests.rtc.scripted_core import ScriptedCore
+from tests.widgets.room import studio
+
+pytestmark = pytest.mark.usefixtures("recorded_comms")
+
+
+@pytest.fixture
+def core(monkeypatch: pytest.MonkeyPatch) -> ScriptedCore:
+    from lknb.core.client import CoreClient
+
+    fake = ScriptedCore()
+    monkeypatch.setattr(CoreClient, "shared", lambda: fake)
+    return fake
+
+
+@pytest.fixture
+async def room(core: ScriptedCore) -> AsyncIterator[Room]:
+    made = await studio(core)
+    yield made
+    await made.disconnect()
+
+
+def press(core: ScriptedCore, bar: ControlBar, device: str, action: str, device_id: str = "") -> None:
+    click = {"event": "view", "type": "click", "client": "page", "device": device, "action": action}
+    core.listeners["view", bar.core_room, bar._view]({**click, "device_id": device_id}, [])
+
+
+def opened(core: ScriptedCore) -> list[dict[str, Any]]:
+    return [header for header, _ in core.requests if header["op"] == "source_open"]
+
+
+class TestControlBar:
+    async def test_it_shows_what_is_published(self, core: ScriptedCore, room: Room) -> None:
+        bar = ControlBar(room)
+        assert bar._shown == {"connected": True, "camera": "off", "microphone": "off", "screen": "off"}
+        options = TrackPublishOptions(source=TrackSource.SOURCE_CAMERA)
+        publication = await room.local_participant.publish_track(FakeSource(), options)
+        assert bar._shown["camera"] == "on"
+        publication.track.mute()
+        assert bar._shown["camera"] == "muted"
+        await room.disconnect()
+        assert bar._shown == {"connected": False}
+        assert repr(bar) == "ControlBar('studio')"
+
+    async def test_buttons(self, core: ScriptedCore, room: Room) -> None:
+        core.respond["source_open"] = lambda header, buffers: ({"codec": "opus", "layers": []}, [])
+        bar = ControlBar(room)
+        press(core, bar, "microphone", "switch", "second")
+        press(core, bar, "microphone", "on")
+        await wait_until(lambda: bar._shown["microphone"] == "on")
+        (asked,) = opened(core)
+        assert (asked["device"], asked["client"], asked["device_id"]) == ("microphone", "page", "second")
+        press(core, bar, "microphone", "off")
+        await wait_until(lambda: bar._shown["microphone"] == "muted")
+        press(core, bar, "room", "leave")
+        await wait_until(lambda: not room.isconnected())
+
+    async def test_a_refusal_is_told_to_the_page_that_asked(self, core: ScriptedCore, room: Room) -> None:
+        def refuse(header: Any, buffers: Any) -> Any:
+            raise MediaDevicesError("The camera is blocked.", "camera", "denied")
+
+        core.respond["source_open"] = refuse
+        bar = ControlBar(room)
+        press(core, bar, "camera", "on")
+        told = {"type": "refused", "client": "page", "detail": "The camera is blocked."}
+        await wait_until(lambda: told in bar.comm.custom)
+
+    async def test_closed_it_is_no_page_any_more(self, core: ScriptedCore, room: Room) -> None:
+        bar = ControlBar(room)
+        handle = bar.core_room
+        assert PageBridge().choose(core, handle, "camera").wait_s == WAIT_S  # type: ignore[arg-type]
+        bar.close()
+        bar.close()
+        with pytest.raises(MediaDevicesError, match=r"CallPanel\(room\)"):
+            PageBridge().choose(core, handle, "camera")  # type: ignore[arg-type]
+
+    async def test_a_cell_is_not_left_waiting_for_a_page_it_cannot_hear(
+        self, core: ScriptedCore, room: Room, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bar = ControlBar(room)
+        bar._set_lane("comm")
+        bridge = PageBridge()
+        assert bridge.choose(core, bar.core_room, "camera")  # type: ignore[arg-type]
+        monkeypatch.setattr(comm._cells, "running", True)
+        with pytest.raises(MediaDevicesError, match="Turn camera on") as caught:
+            bridge.choose(core, bar.core_room, "camera")  # type: ignore[arg-type]
+        assert caught.value.reason == "needs_click"
+        bar.hears_while_busy = True
+        assert bridge.choose(core, bar.core_room, "camera")  # type: ignore[arg-type]
+
+    async def test_it_is_for_a_room(self) -> None:
+        for widget in (ControlBar, CallPanel, PublishPanel):
+            with pytest.raises(TrackError):
+                widget("studio")  # type: ignore[arg-type]
+
+
+async def test_a_call_panel_is_grid_and_bar(core: ScriptedCore, room: Room) -> None:
+    panel = CallPanel(room)
+    assert panel.children == (panel.grid, panel.bar)
+    assert repr(panel) == "CallPanel('studio')"
+    panel.close()
+    assert panel.bar.comm is None
+    assert panel.grid.comm is None
+
+
+async def test_what_is_picked_is_used_by_the_room(core: ScriptedCore, room: Room) -> None:
+    core.respond["source_open"] = lambda header, buffers: ({"codec": "opus", "layers": []}, [])
+    ControlBar(room)
+    picker = DevicePicker(room)
+    picker.microphone = "third"
+    await wait_until(lambda: not picker._tasks)
+    await room.local_participant.set_microphone_enabled(True)
+    assert opened(core)[0]["device_id"] == "third"
+    preview = CameraPreview()
+    assert (preview._picture, picker._picture) == (True, False)
+    assert repr(preview) == "CameraPreview()"
+
+
+class TestPublishPanel:
+    async def test_rows_and_buttons(self, core: ScriptedCore, room: Room) -> None:
+        core.respond["source_open"] = lambda header, buffers: ({"codec": "opus", "layers": []}, [])
+        panel = PublishPanel(room)
+        panel.comm.arrive({"type": "hello", "viewer": "page"})
+        panel.comm.arrive({"type": "act", "do": "tone"})
+        await wait_until(lambda: panel._shown["rows"])
+        (row,) = panel._shown["rows"]
+        assert (row["name"], row["about"], row["muted"]) == ("tone", "audio", False)
+        panel.comm.arrive({"type": "act", "do": "mute", "sid": row["sid"]})
+        await wait_until(lambda: panel._shown["rows"][0]["muted"])
+        panel.comm.arrive({"type": "act", "do": "unmute", "sid": row["sid"]})
+        await wait_until(lambda: not panel._shown["rows"][0]["muted"])
+        panel.comm.arrive({"type": "act", "do": "unpublish", "sid": row["sid"]})
+        await wait_until(lambda: not panel._shown["rows"])
+        panel.close()
+
+    @pytest.mark.parametrize("act", [{"do": "file", "path": " "}, {"do": "mute", "sid": "TR_x"}])
+    async def test_what_cannot_be_done_is_said(self, core: ScriptedCore, room: Room, act: dict[str, Any]) -> None:
+        panel = PublishPanel(room)
+        panel.comm.arrive({"type": "act", **act})
+        await wait_until(lambda: any(said["type"] == "refused" for said in panel.comm.custom))
+        panel.close()
+
+    async def test_a_file_that_is_not_there(self, core: ScriptedCore, room: Room) -> None:
+        from lknb.errors import MediaError
+
+        def refuse(header: Any, buffers: Any) -> Any:
+            raise MediaError("there is no 'film.mp4'")
+
+        core.respond["source_open"] = refuse
+        panel = PublishPanel(room)
+        panel.comm.arrive({"type": "act", "do": "file", "path": "film.mp4"})
+        await wait_until(lambda: {"type": "refused", "detail": "there is no 'film.mp4'"} in panel.comm.custom)
+        assert panel._shown["rows"] == []
+        panel.close()
+        await asyncio.sleep(0)
