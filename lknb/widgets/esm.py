@@ -49,6 +49,8 @@ AUDIO_MODULES = (
     "page",
     "output",
     "hear",
+    "loopback",
+    "route",
     "mixing",
     "bar",
     "hearer",
