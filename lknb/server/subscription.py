@@ -119,7 +119,11 @@ class Subscription:
 
     def wanted_layer(self) -> int:
         """The highest layer this subscriber has use for; -1 when it wants nothing."""
-        if self.disabled or (self.wanted_quality == OFF and not self.wanted_size[0]):
+        if self.disabled:
+            return -1
+        if self.kind == "audio":
+            return 0
+        if self.wanted_quality == OFF and not self.wanted_size[0]:
             return -1
         return self.publication.layer_for(self.wanted_quality, *self.wanted_size)
 
