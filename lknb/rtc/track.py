@@ -15,6 +15,7 @@ from lknb.rtc.core_room import CoreRoom
 from lknb.rtc.display import display_view
 from lknb.rtc.enumeration import StreamState, TrackKind, track_kind
 from lknb.rtc.event_emitter import EventEmitter
+from lknb.rtc.track_publication import RemoteTrackPublication
 
 if TYPE_CHECKING:
     import numpy as np
@@ -147,7 +148,11 @@ class PictureTrack(Track):
         """
         from lknb.rtc.snapshot import take_snapshot
 
-        return await take_snapshot(self, timeout, size=size)
+        return await take_snapshot(self, timeout, size=size, expected=self._expected(size))
+
+    def _expected(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
+        """The size its pictures will soon have, if that is known."""
+        return None
 
 
 class LocalTrackBase(Track):
@@ -264,6 +269,14 @@ class RemoteVideoTrack(PictureTrack):
         for each in gone:
             if self._core is not None:
                 self._core.send("attach", {"track_sid": self.sid, "view": id(each), "on": False})
+
+    def _expected(self, size: tuple[int, int] | None) -> tuple[int, int] | None:
+        setting = self._publication._setting if isinstance(self._publication, RemoteTrackPublication) else None
+        if setting is None or setting.visible is None or setting.quality is not None or setting.dimensions is not None:
+            # adaptive stream does not decide, or not alone
+            return None
+        announced = (self.width, self.height)
+        return min(size or announced, announced, key=lambda it: it[0] * it[1])
 
     def _end(self) -> None:
         self.detach()

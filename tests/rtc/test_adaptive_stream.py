@@ -164,7 +164,16 @@ async def test_readers_are_viewers_with_no_view_at_all(server: Server, core: Non
                     break
         await small.aclose()
         await it.wait_still()
-        assert (await it.publication.track.snapshot()).shape[2] == 3
+        view = View(320, 180)
+        it.publication.track.attach(view)
+        await it.wait_height(180)
+        # a small view must not make a snapshot small, unless that is enough
+        assert (await it.publication.track.snapshot(size=(320, 180))).shape == (180, 320, 3)
+        assert (await it.publication.track.snapshot()).shape == (720, 1280, 3)
+        await it.wait_height(180)
+        it.publication.track.detach()
+        await it.wait_still()
+        assert (await it.publication.track.snapshot()).shape == (720, 1280, 3)
         await it.wait_still()
 
 
