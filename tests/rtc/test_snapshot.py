@@ -26,6 +26,27 @@ async def test_a_snapshot_is_an_rgb_array_and_leaves_nothing_running(core: Scrip
     assert track.read_requests == [True, False]
 
 
+async def test_it_waits_for_the_size_that_is_to_be_expected(core: ScriptedCore) -> None:
+    track, small, large = FakeTrack(core), Camera(width=80, height=60), Camera(width=160, height=120)
+    taking = asyncio.ensure_future(take_snapshot(track, expected=(160, 120)))
+    await wait_until(lambda: track.flowing)
+    track.send(small.frame("#c80a1e"))
+    track.send(small.frame("#c80a1e"))
+    await asyncio.sleep(0.1)
+    assert not taking.done()
+    track.send(large.frame("#c80a1e"))
+    assert (await taking).shape == (120, 160, 3)
+
+
+async def test_it_takes_what_there_is_when_nothing_larger_comes_in_time(core: ScriptedCore) -> None:
+    track, small = FakeTrack(core), Camera(width=80, height=60)
+    taking = asyncio.ensure_future(take_snapshot(track, 0.4, expected=(160, 120)))
+    await wait_until(lambda: track.flowing)
+    track.send(small.frame("#c80a1e"))
+    assert (await taking).shape == (60, 80, 3)
+    assert not track.flowing
+
+
 async def test_when_no_picture_comes_it_says_so(core: ScriptedCore) -> None:
     track = FakeTrack(core)
     with pytest.raises(TrackError, match=r"no picture of track TR_1 came within 0\.05 s"):
