@@ -111,8 +111,10 @@ class Outbox:
 
     def tick(self, now: float) -> None:
         """Timers; a probe may begin."""
-        if self.estimator.poll(now) and not self._scheduled:
-            self._pump()
+        if self.estimator.poll(now):
+            self._pacer.spread(now)
+            if not self._scheduled:
+                self._pump()
 
     def _pump(self) -> None:
         self._scheduled = False

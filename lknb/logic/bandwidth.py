@@ -107,10 +107,14 @@ class BandwidthEstimator:
             last = max(arrival.sent_s for arrival in report.arrivals)
             self.rtt_s += _RTT_GAIN * (now - last - self.rtt_s)
         fell = self._rate.update(self._delay.usage, self._arrived, self.rtt_s, now)
+        capped_bps = self._loss.bps
         fell |= self._loss.add(report.lost, len(report.arrivals), self.estimate_bps, self._arrived.bps, now)
         if fell:
             self._probes.calm(now)
             return
+        if self._loss.bps == inf > capped_bps:
+            # the losses were not ours: what was taken away for them may be there
+            self._probes.hurry(now)
         measured_bps = self._probes.result(self.estimate_bps, now)
         if measured_bps is not None and self._delay.usage is not Usage.OVER:
             self._rate.set(measured_bps, now)

@@ -20,26 +20,30 @@ _WINDOW_S = 0.3
 _WINDOW_PACKETS = 20
 _RISE_PER_S = 1.08
 
-_RUN_WINDOWS = 4
-_SAME_SHARE = 0.75
+_SMOOTHING = 0.8
+_FALL_SHARE = 0.7
+_SAME_SHARE = 0.6
 
 
 class LossController:
     """The loss-based estimate `bps`; infinite until something was lost.
 
-    Loss that stays the same while the rate falls does not come from the rate: a radio link loses its share of whatever
-    is sent. After four decreases without effect the level is taken for the path's own, and only more than it counts.
+    Loss that stays while the rate falls by a third does not come from the rate: a radio link loses its share of
+    whatever is sent. The level is then taken for the path's own, only more than it counts, and what was taken away is
+    given back. (The draft lets the rate sink for good where a tenth is lost.)
     """
 
-    __slots__ = ("_decreases", "_first_loss", "_lost", "_opened_at", "_own_loss", "_total", "bps")
+    __slots__ = ("_lost", "_opened_at", "_own_loss", "_smoothed", "_top_bps", "_top_loss", "_total", "bps")
 
     def __init__(self) -> None:
         self.bps = inf
         self._lost = self._total = 0
         self._opened_at: float | None = None
         self._own_loss = 0.0
-        self._first_loss = 0.0
-        self._decreases = 0
+        self._smoothed = 0.0
+        self._top_bps: float | None = None
+        """The rate at which a fall began, and the loss then."""
+        self._top_loss = 0.0
 
     def add(self, lost: int, arrived: int, sending_bps: float, arrived_bps: float | None, now: float) -> bool:
         """So many packets were lost, so many arrived; `sending_bps` is the estimate in force. True when the cap fell."""
@@ -57,26 +61,29 @@ class LossController:
 
     def update(self, loss: float, passed_s: float, sending_bps: float, arrived_bps: float | None) -> bool:
         """The loss (0 to 1) of the last `passed_s` seconds. True when the cap fell."""
-        if loss < _LOW:
-            # a path that was bad may have become good
-            self._own_loss = 0.0
-        excess = loss - self._own_loss if loss < self._own_loss + _HEAVY else loss
+        self._smoothed += (1 - _SMOOTHING) * (loss - self._smoothed)
+        if self._smoothed < _LOW:
+            # the fall has helped, or a path that was bad has become good
+            self._own_loss, self._top_bps = 0.0, None
+        heavy = loss >= self._own_loss + _HEAVY
+        excess = loss if heavy else loss - self._own_loss
         if excess <= _HIGH:
-            self._decreases = 0
             if excess < _LOW:
                 self.bps *= _RISE_PER_S**passed_s
             return False
-        if not self._decreases:
-            self._first_loss = loss
-        self._decreases += 1
-        if self._decreases > _RUN_WINDOWS and loss > _SAME_SHARE * self._first_loss and loss < _HEAVY:
-            self._own_loss, self._decreases = loss, 0
-            return False
-        capped_bps = min(self.bps, sending_bps)
-        fallen_bps = capped_bps * (1 - 0.5 * loss)
-        if loss >= _HEAVY and arrived_bps is not None:
-            fallen_bps = min(fallen_bps, _HEAVY_SHARE * arrived_bps)
-        self.bps = max(fallen_bps, MIN_BPS)
+        falling_bps = min(self.bps, sending_bps)
+        if self._top_bps is None:
+            self._smoothed = max(self._smoothed, loss)
+            self._top_bps, self._top_loss = falling_bps, self._smoothed
+        elif falling_bps < _FALL_SHARE * self._top_bps and not heavy:
+            if self._smoothed > _SAME_SHARE * self._top_loss:
+                self._own_loss, self._top_bps, self.bps = self._smoothed, None, inf
+                return False
+            self._top_bps = None
+        falling_bps *= 1 - 0.5 * loss
+        if heavy and arrived_bps is not None:
+            falling_bps = min(falling_bps, _HEAVY_SHARE * arrived_bps)
+        self.bps = max(falling_bps, MIN_BPS)
         return True
 
     def lift(self, bps: float) -> None:

@@ -27,7 +27,7 @@ _CALM_S = 1.0
 """After a decrease: the queue is to be empty again."""
 _LOST_S = 1.0
 
-_ARRIVED_SHARE = 0.8
+_ARRIVED_SHARE = 0.7
 _FASTEST_SHARE = 0.5
 _SLOWER = 1.1
 _USED_SHARE = 0.95
@@ -114,14 +114,14 @@ class ProbePlan:
 class _Cluster:
     """One burst."""
 
-    __slots__ = ("arrivals", "began_at", "bytes", "complete", "number", "packets", "rate_bps")
+    __slots__ = ("arrivals", "began_at", "bytes", "complete", "looked_at", "number", "packets", "rate_bps")
 
     def __init__(self, number: int, rate_bps: float, now: float) -> None:
         self.number = number
         self.rate_bps = rate_bps
         self.began_at = now
         self.bytes = self.packets = 0
-        self.complete = False
+        self.complete = self.looked_at = False
         self.arrivals: list[Arrival] = []
 
     def take(self, size_bytes: int, now: float) -> int:
@@ -136,6 +136,10 @@ class _Cluster:
     def measure(self) -> float | None:
         arrivals = self.arrivals
         if not self.complete or len(arrivals) < _ARRIVED_SHARE * self.packets or len(arrivals) < 2:
+            return None
+        if len(arrivals) < self.packets and not self.looked_at:
+            # the rest may be in the next feedback
+            self.looked_at = True
             return None
         first, last = min(arrivals), max(arrivals)
         total = sum(arrival.size_bytes for arrival in arrivals)

@@ -65,6 +65,10 @@ class Pacer:
         pace_bps = max(self.rate_bps, self._waiting_bytes * 8 / QUEUE_S)
         self._free_at = max(self._free_at, now) + size_bytes * 8 / pace_bps
 
+    def spread(self, now: float) -> None:
+        """Without a burst from now on: the pace itself is to be measured."""
+        self._free_at = max(self._free_at, now + BURST_S)
+
     def deadline(self) -> float | None:
         """When to call `take`; None while nothing waits."""
         return self.free_at() if self._streams else None

@@ -91,13 +91,22 @@ def test_a_start_far_above_the_limit_is_over_in_a_second() -> None:
     assert worst_delay_ms(rows[10:]) < 150
 
 
-@pytest.mark.parametrize("loss", [0.05, 0.15])
+@pytest.mark.parametrize("loss", [0.05, 0.1, 0.2])
 def test_random_loss_without_a_queue_does_not_end_the_call(loss: float) -> None:
     call = Call(Conditions(loss=loss, delay_ms=20))
     call.run(5.0)
     rows = call.run(20.0)
     assert [row.layers for row in rows].count("qhf") > 0.95 * len(rows)
     assert arrived_bps(rows) > 0.9 * (1 - loss) * 2_300_000
+
+
+@pytest.mark.parametrize("loss", [0.1, 0.2])
+def test_a_limit_is_found_behind_random_loss(loss: float) -> None:
+    call = Call(Conditions(loss=loss, rate_bps=1_000_000, delay_ms=20), layers_bps=ONE_LAYER)
+    call.run(10.0)
+    rows = call.run(50.0)
+    assert arrived_bps(rows) > 0.8 * (1 - loss) * 1_000_000
+    assert mean(rows, "delay_ms") < 90
 
 
 def test_bursts_of_others_are_given_way_to_and_outlived() -> None:
