@@ -32,7 +32,7 @@ class FakeDecoder {
   close() { this.state = "closed"; }
   // like Chromium's, it counts its own time
   give(value = 0.5) { this.fed.shift(); this.output(new FakeSound(20_000 * this.given++, value)); }
-  fail() { this.state = "closed"; this.error(new Error("no Opus")); }
+  fail(name = "EncodingError") { this.state = "closed"; this.error(Object.assign(new Error("no Opus"), { name })); }
 }
 globalThis.AudioDecoder = FakeDecoder;
 globalThis.EncodedAudioChunk = class { constructor(init) { Object.assign(this, init); } };
@@ -151,6 +151,14 @@ def test_a_packet_that_is_no_opus_costs_one_decoder_and_no_more():
     """)
     assert made == 2
     assert heard == [["sound", 0, 960]]
+
+
+def test_a_browser_without_opus_says_so():
+    (events,) = play("""
+        begin(); tracks(A); sound([0, 0]); decoder().fail("NotSupportedError");
+        show(told.slice(1));
+    """)
+    assert events == [{"type": "unsupported", "detail": "no Opus"}]
 
 
 def test_a_decoder_that_is_behind_is_given_nothing():

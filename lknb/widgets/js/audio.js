@@ -2,7 +2,7 @@
 
 import { Bar } from "./bar.js";
 import { Hearer } from "./hearer.js";
-import { soundOf, thisPage } from "./page.js";
+import { playerOf, thisPage } from "./page.js";
 
 /** What a bar is to follow, on the page. */
 const SEEN = ["blocked", "player", "tracks", "levels"];
@@ -14,8 +14,8 @@ const SEEN = ["blocked", "player", "tracks", "levels"];
  * @returns {BarLook}
  */
 function lookOfRoom(model) {
-  const player = soundOf(model.get("_audio")).player;
-  return { name: "the room", level: null, status: player?.status ?? "", faulty: player?.state === "error" };
+  const player = playerOf(model.get("_audio"));
+  return { name: "the room", level: null, status: player?.status ?? "", retry: retryOf(player) };
 }
 
 /**
@@ -23,15 +23,21 @@ function lookOfRoom(model) {
  * @returns {BarLook}
  */
 function lookOfTrack(model) {
-  const player = soundOf(model.get("_audio")).player;
+  const player = playerOf(model.get("_audio"));
   const sid = model.get("track_sid");
   const track = player?.tracks.find((each) => each.sid === sid);
   const level = track && !track.muted ? (player?.levels[sid] ?? 0) : 0;
   const name = model.get("name") || "this track";
   const around = player ? player.status : "Its room was left";
-  if (!track) return { name, level, status: player?.state === "open" ? "Not sent" : around, faulty: player?.state === "error" };
+  const status = player?.state === "open" ? "Not sent" : around;
+  if (!track) return { name, level, status, retry: retryOf(player) };
   const heard = thisPage().blocked || model.get("muted") ? around : "Playing";
-  return { name, level, status: track.muted ? "Muted by its sender" : heard, faulty: false };
+  return { name, level, status: track.muted ? "Muted by its sender" : heard, retry: null };
+}
+
+/** @param {SoundPlayer | null} player */
+function retryOf(player) {
+  return player?.state === "error" ? () => player.retry() : null;
 }
 
 export default () => {

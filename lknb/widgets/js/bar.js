@@ -9,7 +9,7 @@ const SPEAKER_OFF = "M4 9.5h3.5L12 5.5v13l-4.5-4H4zM16 9.5l5 5M21 9.5l-5 5";
  * @typedef {object} BarLook
  * @property {string} name of what is heard
  * @property {string} status
- * @property {boolean} faulty whether the status is about something that went wrong
+ * @property {(() => void) | null} retry what may help, when something went wrong
  * @property {number | null} level from 0 to 1; null where there is no meter
  */
 
@@ -30,8 +30,10 @@ export class Bar {
     this.meter = make("div", "lknb-audio-meter", { "aria-hidden": "true" }, make("div", "lknb-audio-level"));
     this.name = make("div", "lknb-audio-name", { dir: "auto" });
     this.status = make("div", "lknb-audio-status", { role: "status" });
+    this.retry = make("button", "lknb-audio-retry", { type: "button" }, "Try again");
+    this.retry.addEventListener("click", () => this.look().retry?.());
     this.words = make("div", "lknb-audio-words", {}, this.name, this.meter, this.status);
-    this.root = make("div", "lknb-audio", { role: "group" }, this.mute, this.slider, this.words);
+    this.root = make("div", "lknb-audio", { role: "group" }, this.mute, this.slider, this.words, this.retry);
     host.append(this.root);
     this.update = () => this.#update();
     model.on("change:volume", this.update);
@@ -48,12 +50,13 @@ export class Bar {
   }
 
   #update() {
-    const { name, status, faulty, level } = this.look();
+    const { name, status, retry, level } = this.look();
     const muted = this.model.get("muted");
     const percent = Math.round(100 * this.model.get("volume"));
     this.root.setAttribute("aria-label", `Sound of ${name}`);
     this.root.dataset.muted = String(muted);
-    this.root.dataset.faulty = String(faulty);
+    this.root.dataset.faulty = String(retry !== null);
+    this.retry.hidden = retry === null;
     this.mute.setAttribute("aria-label", muted ? `Unmute ${name}` : `Mute ${name}`);
     this.mute.title = muted ? "Unmute" : "Mute";
     this.mute.querySelector("path")?.setAttribute("d", muted || !percent ? SPEAKER_OFF : SPEAKER);

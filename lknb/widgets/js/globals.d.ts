@@ -59,6 +59,7 @@ interface HeardTrack {
 type ListenerEvent =
   | { type: "tracks"; tracks: HeardTrack[] }
   | { type: "levels"; levels: Record<string, number> }
+  | { type: "unsupported"; detail: string }
   | { type: "ended" };
 
 /** Page to the Worker that listens to a room, and back. */
@@ -85,6 +86,8 @@ interface SoundPlayer {
   readonly tracks: HeardTrack[];
   /** From 0 to 1, by track sid. */
   readonly levels: Record<string, number>;
+  /** Begin anew, after an error. */
+  retry(): void;
 }
 
 /** The global object of an audio worklet. */

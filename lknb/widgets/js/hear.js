@@ -3,7 +3,7 @@
 
 import { drawing, make } from "./dom.js";
 import { resumeOutput } from "./output.js";
-import { showRoom, soundOf, thisPage } from "./page.js";
+import { playerOf, showRoom, thisPage } from "./page.js";
 
 export const SPEAKER = "M4 9.5h3.5L12 5.5v13l-4.5-4H4zM15.5 9a4.2 4.2 0 0 1 0 6M18 6.5a7.8 7.8 0 0 1 0 11";
 
@@ -18,7 +18,7 @@ export class Hearing {
     this.button.addEventListener("click", resumeOutput);
     this.button.hidden = true;
     this.update = () => {
-      this.button.hidden = !this.key || !thisPage().blocked || !soundOf(this.key).player?.playing;
+      this.button.hidden = !this.key || !thisPage().blocked || !playerOf(this.key)?.playing;
     };
     if (!this.key) return;
     root.append(this.button);

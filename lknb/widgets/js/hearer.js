@@ -75,11 +75,13 @@ export class Hearer {
     return heard === 1 ? "Playing 1 track" : `Playing ${heard} tracks`;
   }
 
+  retry() {
+    this.#stop();
+    this.#follow();
+  }
+
   /** The widget is gone. */
   dispose() {
-    clearTimeout(this.timer);
-    this.#stop();
-    this.dialer.dispose();
     thisPage().changes.removeEventListener("views", this.onChange);
     thisPage().changes.removeEventListener("player", this.onChange);
     thisPage().changes.removeEventListener("blocked", this.onBlocked);
@@ -87,6 +89,10 @@ export class Hearer {
     this.model.off("change:muted", this.onVolume);
     this.model.off("change:_volumes", this.onGains);
     this.model.off("msg:custom", this.onMessage);
+    // nothing hears of it any more, and begins it anew
+    clearTimeout(this.timer);
+    this.#stop();
+    this.dialer.dispose();
     if (soundOf(this.key).player === this) setPlayer(this.key, null);
   }
 
@@ -149,6 +155,8 @@ export class Hearer {
       announce("tracks");
       // a page that has nothing to play need not ask for a click
       if (this.tracks.length && !this.mixing) void this.#mix();
+    } else if (event.type === "unsupported") {
+      this.#fail(`This browser cannot decode this sound: ${event.detail}`);
     } else {
       this.#end("");
     }
@@ -196,10 +204,7 @@ export class Hearer {
   /** @param {any} content */
   #receive(content) {
     if (content?.type === "resume") resumeOutput();
-    if (content?.type === "again" && this.state !== "idle") {
-      this.#stop();
-      this.#follow();
-    }
+    if (content?.type === "again" && this.state !== "idle") this.retry();
   }
 
   /** @param {string} detail */
@@ -210,6 +215,7 @@ export class Hearer {
 
   /** @param {string} detail */
   #fail(detail) {
+    this.#hangUp();
     this.#become("error", detail);
     this.dialer.send({ type: "error", detail });
   }

@@ -140,9 +140,11 @@ export class Listener {
         if (decoder === heard.decoder) this.#hear(heard, sound);
         sound.close();
       },
-      // one packet was no Opus; the next one gets a new decoder
-      error: () => {
-        if (decoder === heard.decoder) heard.decoder = null;
+      error: ({ name, message }) => {
+        if (decoder !== heard.decoder) return;
+        // one packet was no Opus; the next one gets a new decoder, unless there is none to be had
+        heard.decoder = null;
+        if (name === "NotSupportedError") this.tell({ type: "unsupported", detail: message });
       },
     });
     decoder.configure({ codec: "opus", sampleRate: 48_000, numberOfChannels: 2 });

@@ -84,6 +84,14 @@ export function setPlayer(key, player) {
   announce("player");
 }
 
+/**
+ * Who plays the room, if anybody does.
+ * @param {string} key
+ */
+export function playerOf(key) {
+  return thisPage().rooms.get(key)?.player ?? null;
+}
+
 /** @param {string} key */
 function forgetUnused(key) {
   const { rooms } = thisPage();
