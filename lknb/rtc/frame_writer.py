@@ -60,6 +60,7 @@ class FrameWriter:
         self._condition = threading.Condition()
         self._frames: deque[EncodedFrame] = deque()
         self._stop_us: int | None = None
+        self._overrun = False
 
     def start(self) -> None:
         """Let the thread run."""
@@ -68,7 +69,8 @@ class FrameWriter:
     def put(self, frame: EncodedFrame) -> None:
         """One frame of the picture or the sound."""
         with self._condition:
-            if not self.finished:
+            self._overrun |= len(self._frames) >= _MAX_WAITING_FRAMES
+            if not (self.finished or self._overrun):
                 self._frames.append(frame)
                 self._condition.notify_all()
 
@@ -167,7 +169,7 @@ class FrameWriter:
         """The next frame; None at the end, and at `until_us`."""
         with self._condition:
             while True:
-                if len(self._frames) > _MAX_WAITING_FRAMES:
+                if self._overrun:
                     raise MediaError(f"{self._path.name!r} cannot be written as fast as frames come")
                 if self._frames:
                     return self._frames.popleft()

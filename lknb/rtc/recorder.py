@@ -144,11 +144,13 @@ class Recorder:
         writer = self._writer
         assert writer is not None
         writer.stop()
-        await asyncio.shield(asyncio.ensure_future(writer.changed.wait_for(lambda: writer.finished)))
-        for flow in self._flows.values():
-            flow.detach(writer.put)
-        for track, ending in self._endings.items():
-            track.off("ended", ending)
+        try:
+            await writer.changed.wait_for(lambda: writer.finished)
+        finally:
+            for flow in self._flows.values():
+                flow.detach(writer.put)
+            for track, ending in self._endings.items():
+                track.off("ended", ending)
 
     def _request_keyframe(self) -> None:
         flow = self._flows.get("video")

@@ -53,9 +53,9 @@ async def join(server: lknb.DevServer, core: None, request: pytest.FixtureReques
     """`await join("alice")` in the room of this test; everybody is taken out after it."""
     async with AsyncExitStack() as stack:
 
-        async def enter(identity: str) -> rtc.Room:
+        async def enter(identity: str, **options: Any) -> rtc.Room:
             return await stack.enter_async_context(
-                await lknb.connect(request.node.name, identity=identity, server=server)
+                await lknb.connect(request.node.name, identity=identity, server=server, **options)
             )
 
         yield enter
@@ -218,6 +218,17 @@ async def test_a_file_can_be_played_through_a_change_of_layers(
     assert set(played.sizes) == {(640, 360), (320, 180)}
     assert all(map(is_orange, played.colours))
     assert abs(played.duration_s - recorder.duration) < DURATION_TOLERANCE_S
+
+
+async def test_a_recorder_counts_as_a_viewer_of_the_whole_picture(join: Join, tmp_path: Path) -> None:
+    alice, bob = await join("alice", dynacast=True), await join("bob", adaptive_stream=True)
+    await alice.local_participant.publish_track(lknb.TestPattern(1280, 720, fps=15, color=ORANGE))
+    # nothing shows it, so nothing is sent before
+    async with lknb.Recorder(await bob.wait_for_track("alice"), tmp_path / "watched.webm") as recorder:
+        await asyncio.sleep(4)
+    played = play(recorder.path)
+    assert played.sizes[-1] == (1280, 720)
+    assert all(map(is_orange, played.colours))
 
 
 async def test_a_track_that_ends_is_recorded_to_its_end(join: Join, tmp_path: Path) -> None:
