@@ -74,7 +74,9 @@ class LossController:
         falling_bps = min(self.bps, sending_bps)
         if self._top_bps is None:
             self._smoothed = max(self._smoothed, loss)
-            self._top_bps, self._top_loss = falling_bps, self._smoothed
+            # less may have been sent than the estimate allows: a fall that does not reach that can have no effect
+            sent_bps = falling_bps if arrived_bps is None else arrived_bps / max(1 - loss, 0.01)
+            self._top_bps, self._top_loss = min(falling_bps, sent_bps), self._smoothed
         elif falling_bps < _FALL_SHARE * self._top_bps and not heavy:
             if self._smoothed > _SAME_SHARE * self._top_loss:
                 self._own_loss, self._top_bps, self.bps = self._smoothed, None, inf

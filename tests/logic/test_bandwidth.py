@@ -100,6 +100,13 @@ def test_random_loss_without_a_queue_does_not_end_the_call(loss: float) -> None:
     assert arrived_bps(rows) > 0.9 * (1 - loss) * 2_300_000
 
 
+def test_losses_of_a_full_queue_are_not_taken_for_random_ones() -> None:
+    # two layers do not fit, at a rate that is below the estimate of the start
+    call = Call(Conditions(rate_bps=500_000, delay_ms=20))
+    call.run(10.0)
+    assert call.up.count.overflowed < 150
+
+
 @pytest.mark.parametrize("loss", [0.1, 0.2])
 def test_a_limit_is_found_behind_random_loss(loss: float) -> None:
     call = Call(Conditions(loss=loss, rate_bps=1_000_000, delay_ms=20), layers_bps=ONE_LAYER)
