@@ -79,6 +79,7 @@ def layer_sizes(info: models.TrackInfo) -> dict[str, tuple[int, int]]:
 def layer_of(info: models.TrackInfo, width: int, height: int) -> str:
     """Which layer pictures of this size are, `low`, `medium` or `high`; empty when that cannot be told."""
     sizes = layer_sizes(info)
-    if not sizes or width <= 0 or height <= 0:
+    # the official Python SDK publishes small pictures in layers of one size
+    if len(set(sizes.values())) < len(sizes) or not sizes or width <= 0 or height <= 0:
         return ""
     return min(sizes, key=lambda name: abs(math.log(sizes[name][0] * sizes[name][1] / (width * height))))

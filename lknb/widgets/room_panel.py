@@ -15,6 +15,7 @@ from lknb.widgets.hardened import Hardened
 from lknb.widgets.label import visible_label
 from lknb.widgets.participant_grid import ParticipantGrid
 from lknb.widgets.participant_tile import ParticipantTile
+from lknb.widgets.room_audio import room_audio_of
 from lknb.widgets.room_header import RoomHeader
 from lknb.widgets.speaker_indicator import SpeakerIndicator
 from lknb.widgets.stats_plot import StatsPlot
@@ -29,7 +30,7 @@ _LANES = ("direct", "proxy", "comm")
 
 
 class RoomPanel(Hardened, Box):  # type: ignore[misc]
-    """Everybody in a room, and below, each shown and hidden with a button: subscriptions, speakers, statistics.
+    """Everybody in a room, the sound, and below, each shown and hidden with a button: subscriptions, speakers, statistics.
 
         RoomPanel(room)                                  # or just `room`, as the last line of a cell
         RoomPanel(room, sections=["subscriptions"])      # with this one open
@@ -105,7 +106,10 @@ class RoomPanel(Hardened, Box):  # type: ignore[misc]
         for key in self.sections:
             if key not in self._opened:
                 self._opened[key] = _SECTIONS[key][1](self._room)
-        self.children = (self._header, self._grid, *(self._opened[key] for key in self.sections))
+        # the sound of a room is one for all its views, and stays when this one is closed
+        self.children = (
+            self._header, self._grid, room_audio_of(self._room), *(self._opened[key] for key in self.sections)
+        )  # fmt: skip
         self._header._show()
         for widget in hidden:
             widget.close()

@@ -42,7 +42,11 @@ async def wait_until(
 
 
 def wait_until_sync(
-    condition: Callable[[], T], deadline_s: float = 10.0, *, what: str = "", interval_s: float = 0.02
+    condition: Callable[[], T],
+    deadline_s: float = 10.0,
+    *,
+    what: str | Callable[[], object] = "",
+    interval_s: float = 0.02,
 ) -> T:
     """`wait_until` for tests without a loop."""
     end = time.monotonic() + deadline_s * TIME_FACTOR
@@ -51,5 +55,6 @@ def wait_until_sync(
         if value:
             return value
         if time.monotonic() >= end:
-            raise AssertionError(f"not within {deadline_s * TIME_FACTOR:.1f} s: {what or condition}")
+            told = what() if callable(what) else what
+            raise AssertionError(f"not within {deadline_s * TIME_FACTOR:.1f} s: {told or condition}")
         time.sleep(interval_s)

@@ -100,6 +100,7 @@ def test_the_code_is_loaded_once_for_all_widgets_and_again_after_a_failure():
         });
         const [a, b, c] = [await make(1), await make(2), await make(3)];
         await a.initialize({ model: model("this is no module") }).catch((error) => console.log(error.name));
+        await a.initialize({ model: model(undefined) }).catch((error) => console.log(error.name));
         const mine = model(good);
         const close = await a.initialize({ model: mine, name: "a" });
         await b.initialize({ model: model(good), name: "b" });
@@ -110,7 +111,7 @@ def test_the_code_is_loaded_once_for_all_widgets_and_again_after_a_failure():
         """,
         esm.video_esm(),
     )
-    assert told.splitlines() == ["SyntaxError", "closed a", '["",null]', "2"]
+    assert told.splitlines() == ["SyntaxError", "TypeError", "closed a", '["",null]', "3"]
 
 
 @pytest.mark.parametrize("code", [esm.video_code(), esm.audio_code()], ids=["video", "audio"])
@@ -371,6 +372,18 @@ def test_figures_are_written_as_people_read_them():
         "640 × 360",
         "1|0.05|1|2|5|500|1000000",
     ]
+
+
+def test_the_layer_is_told_by_its_size_where_sizes_differ():
+    told = node(
+        """
+        import { layerName } from "./figure.js";
+        const layers = { low: [320, 180], medium: [640, 360], high: [1280, 720] };
+        console.log([[320, 180], [600, 340], [1280, 716], [4, 3], [0, 0]].map((size) => layerName(layers, ...size)).join());
+        console.log(JSON.stringify([layerName({}, 320, 180), layerName({ low: [640, 360], medium: [640, 360] }, 640, 360)]));
+        """
+    )
+    assert told.splitlines() == ["low,medium,high,low,", '["",""]']
 
 
 def test_what_comes_of_a_track_is_said_in_words():

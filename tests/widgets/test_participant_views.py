@@ -247,18 +247,18 @@ class TestRoomPanel:
     async def test_sections_exist_while_they_are_open(self, room: Room) -> None:
         panel = RoomPanel(room)
         header = panel.children[0]
-        assert [type(child).__name__ for child in panel.children] == ["RoomHeader", "ParticipantGrid"]
+        assert [type(child).__name__ for child in panel.children] == ["RoomHeader", "ParticipantGrid", "RoomAudio"]
         assert (header._shown["name"], header._shown["state"], header._shown["people"]) == ("studio", "connected", 3)
         header.comm.arrive({"type": "act", "do": "toggle", "section": "stats"})
         header.comm.arrive({"type": "act", "do": "toggle", "section": "subscriptions"})
         header.comm.arrive({"type": "act", "do": "toggle", "section": "nonsense"})
         assert panel.sections == ("subscriptions", "stats")
-        assert [type(child).__name__ for child in panel.children[2:]] == ["SubscriptionTable", "StatsPlot"]
+        assert [type(child).__name__ for child in panel.children[3:]] == ["SubscriptionTable", "StatsPlot"]
         assert [section["open"] for section in header._shown["sections"]] == [True, False, True]
         plot = panel.children[-1]
         panel.sections = ()
         assert plot.comm is None
-        assert [type(child).__name__ for child in panel.children] == ["RoomHeader", "ParticipantGrid"]
+        assert [type(child).__name__ for child in panel.children] == ["RoomHeader", "ParticipantGrid", "RoomAudio"]
         with pytest.raises(ValueError, match="sections are subscriptions, speakers, stats"):
             panel.sections = ("chat",)
         assert repr(panel) == "RoomPanel('studio')"

@@ -1,6 +1,6 @@
 // A widget without video: one model, its views, and the kernel at the other end.
 
-import { make } from "./dom.js";
+import { keepKeys, make } from "./dom.js";
 import { Hearing } from "./hear.js";
 
 /**
@@ -78,6 +78,7 @@ class Frame {
     this.refusal = make("div", "lknb-refusal", { role: "alert" });
     this.refusal.hidden = true;
     this.root = make("div", "lknb-control", {}, this.body, this.refusal);
+    keepKeys(this.root);
     host.append(this.root);
     this.timer = 0;
     this.view = new Shape(control, this.body);

@@ -43,6 +43,19 @@ export function setText(element, text) {
 }
 
 /**
+ * Keep the keys pressed on controls of ours to them: a notebook in command mode takes arrows and letters for commands, of
+ * which some delete cells. Combinations with Ctrl and the like, Escape and Shift-Enter remain the notebook's.
+ * @param {HTMLElement} root
+ */
+export function keepKeys(root) {
+  root.addEventListener("keydown", (event) => {
+    const { key, ctrlKey, metaKey, altKey, shiftKey } = event;
+    const theirs = ctrlKey || metaKey || altKey || key === "Escape" || (shiftKey && key === "Enter");
+    if (!theirs) event.stopPropagation();
+  });
+}
+
+/**
  * Elements of a parent, one for each key, in the order of the keys. An element that stays keeps its place in the page, and so
  * the focus.
  * @template Item

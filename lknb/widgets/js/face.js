@@ -1,7 +1,7 @@
 // What one view looks like: a box of the track's shape with the picture in it, a name on it, and words where no picture is.
 
 import { Badges } from "./badge.js";
-import { drawing, make, setText } from "./dom.js";
+import { drawing, keepKeys, make, setText } from "./dom.js";
 
 /**
  * What the kernel knows of the track and its publisher; a tile of a participant has all of it.
@@ -83,6 +83,7 @@ export class Face {
     this.panel.append(this.icon, this.status, this.action);
     this.root.append(this.screen, this.focus, this.panel);
     this.badges = new Badges(this.root, act);
+    keepKeys(this.root);
     host.append(this.root);
     /** @type {FaceState} */
     this.state = "connecting";

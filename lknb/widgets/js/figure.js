@@ -36,6 +36,7 @@ export function axisEnd(value) {
 export function layerName(layers, width, height) {
   const distance = (/** @type {string} */ name) => Math.abs(Math.log((layers[name][0] * layers[name][1]) / (width * height)));
   const names = Object.keys(layers);
-  if (!names.length || !width || !height) return "";
+  const sizes = new Set(Object.values(layers).map(String));
+  if (!names.length || sizes.size < names.length || !width || !height) return "";
   return names.reduce((best, name) => (distance(name) < distance(best) ? name : best));
 }

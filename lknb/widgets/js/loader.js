@@ -13,7 +13,10 @@ const key = Symbol.for(`lknb.${CODE_ID}`);
 async function load(code) {
   const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
   try {
-    return (await import(url)).default;
+    const { default: make } = await import(url);
+    // of a widget that was closed meanwhile the code is no code, which must not be what the others get
+    if (typeof make !== "function") throw new TypeError("no code");
+    return make;
   } catch (error) {
     delete shared[key];
     throw error;
