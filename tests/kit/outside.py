@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from tests.kit.peer import Peer
@@ -21,9 +22,13 @@ class Outside:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="outside")
+        # one worker, there from the beginning: no test finds a thread more than before
+        self._executor = ThreadPoolExecutor(1, "outside worker")
+        self._loop.set_default_executor(self._executor)
         self._peers: list[Peer] = []
 
     def __enter__(self) -> Outside:
+        self._executor.submit(int).result()
         self._thread.start()
         return self
 
@@ -34,6 +39,7 @@ class Outside:
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
+            self._executor.shutdown()
             self._loop.close()
 
     def call(self, work: Coroutine[Any, Any, T], deadline_s: float = CALL_DEADLINE_S) -> T:

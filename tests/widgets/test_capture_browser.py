@@ -8,97 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.kit.jupyterlab import JupyterLab, Notebook
+from tests.kit.chromium import Chromium, ChromiumPeer
+from tests.kit.jupyterlab import JupyterLab
 from tests.kit.outside import Outside
-from tests.kit.peer import Peer
 from tests.kit.poll import wait_until_sync
 from tests.kit.server import Server, ServerProcess
-from tests.kit.token import room_name
-from tests.kit.wheel import WheelPeer
-
-SET_UP = """
-import asyncio, time, numpy as np, lknb
-from lknb import rtc
-room = await lknb.connect(url={url!r}, token={token!r})
-me = room.local_participant
-bar = lknb.ControlBar(room)
-bar
-"""
-BAR = """() => {
-  const bar = document.querySelector('.lknb-bar');
-  const text = (query) => bar.querySelector(query)?.textContent ?? '';
-  const shown = (query) => { const found = bar.querySelector(query); return !!found && !found.hidden };
-  return {
-    states: Object.fromEntries([...bar.querySelectorAll('.lknb-bar-device')].map((it) => [it.dataset.device, it.dataset.state])),
-    live: shown('.lknb-bar-mark'), status: text('.lknb-bar-status'), fault: text('.lknb-bar-fault'),
-  };
-}"""
-# what getUserMedia gave out, to see from outside which devices are open
-SPY = """
-globalThis.lknbTracks = [];
-for (const name of ['getUserMedia', 'getDisplayMedia']) {
-  const real = navigator.mediaDevices[name].bind(navigator.mediaDevices);
-  navigator.mediaDevices[name] = async (asked) => {
-    const stream = await real(asked);
-    lknbTracks.push(...stream.getTracks());
-    return stream;
-  };
-}
-0;  // playwright calls what is a function
-"""
-LIVE = "lknbTracks.filter((track) => track.readyState === 'live').map((track) => track.kind).sort()"
-
-
-class Studio:
-    """One notebook with the buttons of a room, and an official client in the same room, outside."""
-
-    def __init__(self, notebook: Notebook, outside: Outside, server: Server) -> None:
-        self.notebook = notebook
-        self.outside = outside
-        self.server = server
-        self.room = room_name()
-        self.guest: Peer
-
-    def set_up(self) -> None:
-        token = self.server.token("me", self.room)
-        self.notebook.run(0, SET_UP.format(url=self.server.url, token=token))
-        self.guest = self.outside.join(lambda: WheelPeer("guest"), self.server, self.room)
-        self.notebook.page.evaluate(SPY)
-        wait_until_sync(lambda: self.bar()["status"] == "", 20, what="the page has a lane")
-
-    def bar(self) -> dict[str, Any]:
-        shown: dict[str, Any] = self.notebook.page.evaluate(BAR)
-        return shown
-
-    def live(self) -> list[str]:
-        """Kinds of the devices that are open in the page."""
-        found: list[str] = self.notebook.page.evaluate(LIVE)
-        return found
-
-    def value(self, expression: str) -> Any:
-        return self.notebook.value(1, expression)
-
-    def run(self, source: str) -> str:
-        return "".join(output.text for output in self.notebook.run(2, source))
-
-    def press(self, device: str) -> None:
-        self.notebook.page.locator(f".lknb-bar-device[data-device={device}] .lknb-bar-button").click()
-
-    def publish(self, call: str) -> str:
-        """The sid of what a call publishes."""
-        sid: str = self.value(f"(await asyncio.wait_for({call}, 20)).sid")
-        return sid
-
-    def sees(self, sid: str, width: int) -> Any:
-        return self.outside.call(self.guest.wait_video(sid, lambda report: report.width == width, deadline_s=20))
-
-    def frames(self, sid: str) -> int:
-        report = self.outside.call(self.guest.video(sid))
-        return report.frames if report is not None else 0
-
-    def sounds(self, sid: str) -> int:
-        report = self.outside.call(self.guest.audio(sid))
-        return report.frames if report is not None else 0
+from tests.widgets.studio import SPY, Studio
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +67,77 @@ def test_camera_and_microphone_reach_a_wheel_outside_and_numpy(studio: Studio) -
     )
     assert shape == [720, 1280, 3]
     assert mean[1] > mean[0] + 50
+
+
+@pytest.fixture
+def browser(outside: Outside) -> Iterator[Chromium]:
+    chromium = Chromium()
+    outside.call(chromium.__aenter__())
+    yield chromium
+    outside.call(chromium.__aexit__())
+
+
+def test_livekit_client_in_another_browser_sees_all_layers(
+    studio: Studio, outside: Outside, browser: Chromium, record_property: Any
+) -> None:
+    watcher = outside.join(lambda: ChromiumPeer("watcher", browser), studio.server, studio.room)
+    try:
+        camera = studio.publish("me.set_camera_enabled(True)")
+        sizes = []
+        for quality, width in (("low", 320), ("medium", 640), ("high", 1280)):
+            outside.call(watcher.set_video_quality(camera, quality))
+            seen = outside.call(
+                watcher.wait_video(camera, lambda report, width=width: report.width == width, deadline_s=20)
+            )
+            sizes.append(f"{seen.width}x{seen.height} {seen.codec}")
+        before = outside.call(watcher.video(camera))
+        time.sleep(3)
+        after = outside.call(watcher.video(camera))
+        assert before is not None
+        assert after is not None
+        fps = (after.frames - before.frames) / 3
+        record_property("evidence", f"{', '.join(sizes)}; {fps:.1f} fps")
+        assert fps > 10, "far fewer pictures than the camera gives, even for a machine at its limit"
+    finally:
+        outside.leave(watcher)
+
+
+def test_what_the_page_plays_goes_round_while_its_microphone_is_open(studio: Studio) -> None:
+    studio.run(
+        "bob = await lknb.connect('echo', identity='bob')\n"
+        "other = await lknb.connect('echo', identity='listener')\n"
+        "tone = await bob.local_participant.publish_track(lknb.Tone(440, volume=0.3))\n"
+        "await other.wait_for_track('bob', kind=1)"
+    )
+    studio.notebook.page.evaluate(
+        """() => {
+          globalThis.lknbPeers = [];
+          const Real = RTCPeerConnection;
+          globalThis.RTCPeerConnection = class extends Real {
+            constructor(...given) { super(...given); lknbPeers.push(this); }
+          };
+        }"""
+    )
+    studio.notebook.run(3, "audio = lknb.RoomAudio(other)\naudio")
+    wait_until_sync(lambda: studio.value("audio.playing"), 20, what="the page plays")
+    assert studio.notebook.page.evaluate("lknbPeers.length") == 0
+    studio.publish("me.set_microphone_enabled(True)")
+    level = """async () => {
+      const levels = [];
+      for (const peer of lknbPeers) {
+        for (const report of (await peer.getStats()).values()) {
+          if (report.type === 'inbound-rtp') levels.push(report.audioLevel ?? 0);
+        }
+      }
+      return Math.max(0, ...levels);
+    }"""
+    wait_until_sync(lambda: studio.notebook.page.evaluate(level) > 0.05, 20, what="the tone comes round")
+    studio.run("await me.unpublish_track(me.get_track_publication(rtc.TrackSource.SOURCE_MICROPHONE).sid)")
+    wait_until_sync(
+        lambda: studio.notebook.page.evaluate("lknbPeers.every((peer) => peer.connectionState === 'closed')"),
+        what="and straight out again",
+    )
+    assert studio.value("audio.playing")
 
 
 def test_vp8_and_one_layer(studio: Studio) -> None:
