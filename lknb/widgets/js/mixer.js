@@ -10,6 +10,7 @@ class Mixer extends AudioWorkletProcessor {
     super();
     /** @type {Map<number, Voice>} */
     this.voices = new Map();
+    this.started = false;
     this.ended = false;
     this.port.onmessage = ({ data }) => this.obey(data);
   }
@@ -22,6 +23,8 @@ class Mixer extends AudioWorkletProcessor {
 
   /** @param {MixerCommand} command */
   handle(command) {
+    // before the clock runs, arrivals tell nothing about how late others will be
+    if (command.type === "sound" && !this.started) return;
     let voice = this.voices.get(command.index);
     if (command.type === "drop") {
       if (voice) voice.gone = true;
@@ -38,6 +41,7 @@ class Mixer extends AudioWorkletProcessor {
    * @param {Float32Array[][]} outputs
    */
   process(_, [output]) {
+    this.started = true;
     for (const [index, voice] of this.voices) {
       // a gain that is to change does so over a few blocks, so that it does not click
       const gain = Math.abs(voice.wanted - voice.gain) < 0.001 ? voice.wanted : voice.gain + (voice.wanted - voice.gain) / 4;
