@@ -3,11 +3,13 @@
     .venv/bin/python -m tests.bench.publish [--seconds 15] [--rounds 2]
 
 Each candidate is a process of its own, and what is counted is the CPU time of that process and its children (lknb has its
-room core), divided by the pictures captured, or read as (720, 1280, 3) RGB arrays. What was really sent, by size, goes to
-stderr: on a busy machine libwebrtc sends smaller pictures, and all send fewer. 30 pictures a second, VP8; the same
-moving texture for all. lknb and the wheel publish into lknb's server, in one layer of 1.7 Mbit/s and with simulcast, and
-read what the wheel publishes. aiortc, which has no LiveKit client and no simulcast, sends to an aiortc in another process
-and reads from it, at its own limit of 1.5 Mbit/s. Candidates take turns, and the median of the rounds is shown.
+room core), divided by the pictures of 1280x720 that were really sent, or read as (720, 1280, 3) RGB arrays. All that was
+sent goes to stderr: on a busy machine everybody sends fewer pictures, and libwebrtc smaller ones.
+
+30 pictures a second, VP8, the same moving texture for all. lknb and the wheel publish into lknb's server, in one layer of
+1.7 Mbit/s and with simulcast, and read what the wheel publishes. aiortc, which has no LiveKit client and no simulcast,
+sends to an aiortc in another process and reads from it, at its own limit of 1.5 Mbit/s. Candidates take turns, and the
+median of the rounds is shown.
 """
 
 from __future__ import annotations
@@ -92,7 +94,8 @@ async def publish(module: str, url: str, token: str, seconds: float, simulcast: 
     assert before is not None
     cpu_s = meter.seconds
     counts = {size: count - before.get(size, 0) for size, count in (await sent(track)).items()}
-    print(json.dumps({"frames": number - first, "cpu_s": cpu_s, "sent": counts}), flush=True)
+    frames = counts.get(f"{WIDTH}x{HEIGHT}", 0)
+    print(json.dumps({"frames": frames, "cpu_s": cpu_s, "captured": number - first, "sent": counts}), flush=True)
     await room.disconnect()
 
 

@@ -33,7 +33,8 @@ async def test_flash_and_beep_arrive_together(
     # what the receiver's buffers do depends on how busy the machine is; what was sent does not
     sent_s = [pair.sent_s for pair in pairs]
     assert abs(statistics.median(sent_s)) <= TOLERANCE_S
-    assert told["lasted_s"] == pytest.approx(SECONDS, abs=0.5)
+    # on a busy machine sound is late, and the pictures with it
+    assert SECONDS - 0.2 < told["lasted_s"] < 1.5 * SECONDS
     request.node.user_properties.append(
         ("evidence", f"beep - flash {shown([pair.heard_s for pair in pairs])}, as sent {shown(sent_s)}")
     )
