@@ -83,6 +83,10 @@ class JupyterLab:
         finally:
             self._stop_server()
 
+    @property
+    def server_pid(self) -> int:
+        return self._server.pid
+
     def open(self, cells: Sequence[str], *, name: str = "", dark: bool = False, scale: float = 1.0) -> Notebook:
         """A notebook with these code cells, in a window of its own, its kernel ready."""
         self._opened += 1
