@@ -33,6 +33,6 @@ In the core process:
     feed.py               a source and everybody who takes its frames; source/ the sources
     lane.py               the ways to pages; lane_*.py its parts, lane_audio*.py those of a room's sound
 
-May not: decode what it receives (only its own sources use `codec`), import `rtc`, `widgets` or `server`. Everything runs on one
-event loop; only sources have threads.
+May not: decode what it receives (only its own sources use `codec`, and `lane_still` for pages that cannot), import `rtc`,
+`widgets` or `server`. Everything runs on one event loop; only sources and stills have threads.
 """

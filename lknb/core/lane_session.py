@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from lknb.core.lane_flow import COMM_WINDOW_FRAMES, WINDOW_FRAMES, LaneFlow
 from lknb.core.lane_message import Ack, Hello, KeyframeRequest, Picture, Visible, parse_upward
 from lknb.core.lane_port import NORMAL, LanePort
+from lknb.core.lane_still import CODEC, StillTrack
 from lknb.core.lane_ticket import Grant
 from lknb.wire.frame import EncodedFrame
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 LaneState: TypeAlias = Literal["waiting", "playing", "muted", "ended"]
 
+STILLS_IN_FLIGHT = 2
+"""JPEG pictures on their way; a page that decodes no video gets the next one when it has shown one of these."""
 FAREWELL_S = 2.0
 """How long a page has after the end of its track to send its last picture."""
 
@@ -49,6 +52,8 @@ class VideoSession:
         self.codecs: tuple[str, ...] = ()
         self._find_track = track
         self._track: EncodedTrack | None = None
+        self._source: EncodedTrack | None = None
+        """What is sent: the track, or stills of it."""
         self._port = port
         self._clock = clock
         self._on_change = on_change
@@ -87,6 +92,8 @@ class VideoSession:
                 self._flow.restart()
             case Hello(codecs):
                 self.codecs = codecs
+                if self._track is not None and self._needs_stills(self._track) and self._source is self._track:
+                    self._attach(self._track)
             case Visible() as visible:
                 self._flow.show(visible=visible.visible, now=self._clock())
                 if visible != self.visible:
@@ -103,12 +110,21 @@ class VideoSession:
         self._on_closed(self)
 
     def _attach(self, track: EncodedTrack | None) -> None:
-        if self._track is not None:
-            self._track.detach(self._receive)
-        self._track = track
+        if self._source is not None:
+            self._source.detach(self._receive)
+        self._track = self._source = track
         if track is not None:
             self._flow.restart()
-            track.attach(self._receive)
+            self._source = StillTrack(track, self._size_of_still) if self._needs_stills(track) else track
+            self._source.attach(self._receive)
+
+    def _needs_stills(self, track: EncodedTrack) -> bool:
+        return CODEC in self.codecs and track.codec not in self.codecs
+
+    def _size_of_still(self) -> tuple[float, float] | None:
+        if self._flow.in_flight >= STILLS_IN_FLIGHT or not self.visible.visible:
+            return None
+        return self.visible.width * self.visible.dpr, self.visible.height * self.visible.dpr
 
     def _receive(self, frame: EncodedFrame) -> None:
         """The track's next frame."""
@@ -145,5 +161,5 @@ class VideoSession:
             self._on_change()
 
     def _ask_for_keyframe(self) -> None:
-        if self._track is not None and not self._muted and self._flow.keyframe_due(self._clock()):
-            self._track.request_keyframe()
+        if self._source is not None and not self._muted and self._flow.keyframe_due(self._clock()):
+            self._source.request_keyframe()

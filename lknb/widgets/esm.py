@@ -32,7 +32,7 @@ PAGE_MODULES = (
     "session",
     "video",
 )
-WORKER_MODULES = ("message", "channel", "codec", "gate", "painter", "player", "worker")
+WORKER_MODULES = ("message", "channel", "codec", "gate", "painter", "still", "player", "worker")
 LOADER_MODULES = ("loader",)
 CAPTURE_MODULES = ("host", "uplink", "dialer", "dom", "page", "device_fault", "capture_device", "capture_session")
 BAR_MODULES = (*CAPTURE_MODULES, "control_bar")

@@ -5,7 +5,9 @@ On pages of `lab.test` there is no direct lane; where the server has no jupyter-
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +43,33 @@ def screen(lane_notebook: Notebook) -> Iterator[Screen]:
     yield screen
     screen.run(CLEAN_UP, 9)
     wait_until_sync(lambda: screen.value("len(comm_lanes)") == 0)
+
+
+def test_a_page_of_plain_http_from_elsewhere_shows_pictures_and_says_why(tmp_path: Path) -> None:
+    with JupyterLab(tmp_path / "lab", host="lab.test", secure=False) as lab:
+        notebook = lab.open(["pass"] * 10)
+        assert notebook.page.evaluate("[isSecureContext, typeof VideoDecoder]") == [False, "undefined"]
+        notebook.run(0, SET_UP)
+        screen = Screen(notebook)
+        screen.run("show(width=640, height=360, layout={'width': '400px'})")
+        screen.wait_for("playing")
+        screen.wait_for_picture()
+        screen.wait_for_motion(places=20)
+        note = notebook.page.locator(".lknb-video-note")
+        assert "ssh -L" in note.inner_text()
+        assert "https or from localhost" in note.inner_text()
+        size = notebook.page.evaluate(
+            "(() => { const c = document.querySelector('canvas'); return [c.width, c.height] })()"
+        )
+        assert size == [400, 225], "no larger than it is seen"
+        assert screen.value("[view.lane, view.state, view.error]") == ["proxy", "playing", ""]
+        if "LKNB_TEST_SCREENSHOTS" in os.environ:
+            folder = Path(os.environ["LKNB_TEST_SCREENSHOTS"])
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "stills.png").write_bytes(notebook.cell(1).locator(".jp-OutputArea").screenshot())
+        screen.run("view.close()", 3)
+        wait_until_sync(lambda: screen.value("track.stats()['sinks']") == 0)
+        notebook.close()
 
 
 def test_the_picture_comes_by_the_lane_there_is(screen: Screen, lane: str) -> None:

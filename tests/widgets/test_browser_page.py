@@ -162,21 +162,6 @@ def test_views_that_were_closed_leave_nothing_in_the_page(screen: Screen) -> Non
     assert ours < usual + 4.0
 
 
-def test_without_webcodecs_the_view_says_what_to_do(screen: Screen) -> None:
-    # as on a page that is not secure, where more is missing
-    screen.page.evaluate("lknbProbe.decoder = window.VideoDecoder, delete window.VideoDecoder")
-    screen.page.evaluate("lknbProbe.uuid = Crypto.prototype.randomUUID, delete Crypto.prototype.randomUUID")
-    try:
-        screen.run("show(layout={'width': '400px'})")
-        screen.wait_for("error")
-    finally:
-        screen.page.evaluate("window.VideoDecoder = lknbProbe.decoder, 0")
-        screen.page.evaluate("Crypto.prototype.randomUUID = lknbProbe.uuid, 0")
-    assert screen.words().startswith("This browser cannot decode video\nIt has no WebCodecs. Open the notebook in")
-    wait_until_sync(lambda: screen.value("view.state") == "error")
-    assert "WebCodecs" in screen.value("view.error")
-
-
 def test_a_restarted_kernel_is_an_end_that_says_what_to_do(second_notebook: Notebook) -> None:
     notebook = second_notebook
     notebook.run(0, SET_UP)

@@ -47,8 +47,9 @@ globalThis.VideoDecoder = FakeDecoder;
 globalThis.EncodedVideoChunk = class { constructor(init) { Object.assign(this, init); } };
 
 const told = [];
-const player = new Player((event) => event.type === "opened" || told.push(event));
+const player = new Player((event) => ["opened", "codec"].includes(event.type) || told.push(event));
 player.painter.picture = async () => null;
+player.codecs = ["vp8", "h264"];
 const WAY = { name: "direct", url: "ws://127.0.0.1:4711/", ticket: "secret" };
 const open = () => { player.open(WAY); const socket = FakeSocket.last; socket.open(); return socket; };
 const decoder = () => FakeDecoder.made.at(-1);
@@ -76,7 +77,7 @@ def test_the_ticket_travels_in_the_subprotocols_and_not_in_the_address():
     assert shown == [
         "ws://127.0.0.1:4711/",
         ["lknb.lane.1", "lknb.ticket.secret"],
-        [{"type": "hello", "lane": "direct", "codecs": []}, visible],
+        [{"type": "hello", "lane": "direct", "codecs": ["vp8", "h264"]}, visible],
     ]
 
 
@@ -250,7 +251,7 @@ def test_the_lane_in_use_stays_until_the_next_one_is_open():
         old.hear({ type: "config", codec: "vp8", width: 64, height: 48 });
         chunk(true); decoder().give(); now.ms += 100;
         const opened = [];
-        player.tell = (event) => event.type === "opened" ? opened.push(event.name) : told.push(event);
+        player.tell = (event) => event.type === "opened" ? opened.push(event.name) : event.type === "codec" || told.push(event);
         player.open({ ...WAY, name: "proxy" });
         const failing = FakeSocket.last;
         player.open({ ...WAY, name: "proxy" });

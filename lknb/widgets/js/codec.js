@@ -24,12 +24,12 @@ function hexByte(byte) {
 const PROBES = { vp8: "vp8", h264: "avc1.42E01F" };
 
 /**
- * Which of our codecs this browser decodes. Resolves to [] where there is no WebCodecs.
+ * Which of our codecs this browser decodes, the best ones first: pictures all of them do, where there is no WebCodecs no more.
  * @returns {Promise<string[]>}
  */
 export async function decodableCodecs() {
-  if (typeof VideoDecoder === "undefined") return [];
+  if (typeof VideoDecoder === "undefined") return ["jpeg"];
   const names = Object.keys(PROBES);
   const answers = await Promise.all(names.map((name) => VideoDecoder.isConfigSupported({ codec: PROBES[name] })));
-  return names.filter((_, index) => answers[index].supported);
+  return [...names.filter((_, index) => answers[index].supported), "jpeg"];
 }

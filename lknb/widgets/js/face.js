@@ -30,6 +30,7 @@ import { drawing, keepKeys, make, setText } from "./dom.js";
  * @property {About} about
  * @property {{ width: number, height: number }} received the size of the pictures
  * @property {LaneName | ""} lane
+ * @property {string} note why the picture is worse than it could be
  * @property {boolean} stats
  * @property {[number, number, number] | null} figures bits and frames a second, and the part that was lost
  */
@@ -81,7 +82,8 @@ export class Face {
     this.focus.addEventListener("click", () => act("focus"));
     this.status.append(this.title, this.detail);
     this.panel.append(this.icon, this.status, this.action);
-    this.root.append(this.screen, this.focus, this.panel);
+    this.note = make("div", "lknb-video-note", { role: "note" });
+    this.root.append(this.screen, this.focus, this.panel, this.note);
     this.badges = new Badges(this.root, act);
     keepKeys(this.root);
     host.append(this.root);
@@ -112,6 +114,8 @@ export class Face {
     this.screen.dataset.fit = look.fit;
     this.screen.dataset.mirror = String(look.mirror);
     this.panel.hidden = state === "playing";
+    setText(this.note, look.note);
+    this.note.hidden = !look.note || state !== "playing";
     setText(this.title, look.title || TITLES[state]);
     setText(this.detail, detail);
     this.detail.hidden = !detail;

@@ -32,6 +32,7 @@ type PlayerEvent =
   | { type: "state"; state: PlayerState; detail: string }
   | { type: "size"; width: number; height: number }
   | { type: "opened"; name: LaneName }
+  | { type: "codec"; codec: string }
   | { type: "closed"; name: LaneName; opened: boolean };
 
 /** The global object of a dedicated Worker; lib.webworker.d.ts cannot stand next to lib.dom.d.ts. */

@@ -48,23 +48,26 @@ function readConfig(text) {
 
 /**
  * What keeps this page from showing live video, or null.
- * @param {{ secure: boolean, webcodecs: boolean }} page
+ * @param {{ canvas: boolean }} page
  * @returns {Obstacle | null}
  */
-export function findObstacle({ secure, webcodecs }) {
-  if (!webcodecs && !secure) {
-    return {
-      title: "This page cannot decode video",
-      detail:
-        "Browsers decode video only on pages from https or from localhost. Open JupyterLab at http://localhost; " +
-        "if it runs on another machine, through a tunnel: ssh -L 8888:localhost:8888 host",
-    };
-  }
-  if (!webcodecs) {
-    return {
-      title: "This browser cannot decode video",
-      detail: "It has no WebCodecs. Open the notebook in a current Chrome, Edge, Firefox or Safari.",
-    };
-  }
-  return null;
+export function findObstacle({ canvas }) {
+  if (canvas) return null;
+  return {
+    title: "This browser cannot show video",
+    detail: "It has no canvas for a Worker. Open the notebook in a current Chrome, Edge, Firefox or Safari.",
+  };
+}
+
+/**
+ * Why a page gets single pictures in place of video, and what to do.
+ * @param {boolean} secure
+ */
+export function explainStills(secure) {
+  const why = "Single pictures, no video and no sound: ";
+  if (secure) return `${why}this browser has no WebCodecs for it. Open the notebook in a current Chrome, Edge, Firefox or Safari.`;
+  return (
+    `${why}browsers decode them only on pages from https or from localhost. Open the notebook there, ` +
+    "through a tunnel if it runs on another machine: ssh -L 8888:localhost:8888 host"
+  );
 }

@@ -5,13 +5,14 @@ const PICTURE_SIDE_PIXELS = 480;
 /** What the core takes. */
 const PICTURE_BYTES = 1024 * 1024;
 
+/** @typedef {VideoFrame | import("./still.js").Still} Picture */
 /** @typedef {{ canvas: OffscreenCanvas, context: OffscreenCanvasRenderingContext2D, shown: boolean }} Easel */
 
 export class Painter {
   constructor() {
     /** @type {Map<number, Easel>} */
     this.easels = new Map();
-    /** @type {VideoFrame | null} */
+    /** @type {Picture | null} */
     this.frame = null;
     this.pictured = true;
   }
@@ -44,7 +45,7 @@ export class Painter {
 
   /**
    * Takes the frame over.
-   * @param {VideoFrame} frame
+   * @param {Picture} frame
    */
   paint(frame) {
     this.frame?.close();
@@ -64,14 +65,14 @@ export class Painter {
 
   /**
    * @param {Easel} easel
-   * @param {VideoFrame} frame
+   * @param {Picture} frame
    */
   #draw({ canvas, context }, frame) {
     if (canvas.width !== frame.displayWidth || canvas.height !== frame.displayHeight) {
       canvas.width = frame.displayWidth;
       canvas.height = frame.displayHeight;
     }
-    context.drawImage(frame, 0, 0, canvas.width, canvas.height);
+    context.drawImage(imageOf(frame), 0, 0, canvas.width, canvas.height);
   }
 
   /**
@@ -83,7 +84,7 @@ export class Painter {
     this.pictured = true;
     let scale = Math.min(1, PICTURE_SIDE_PIXELS / Math.max(this.frame.displayWidth, this.frame.displayHeight));
     let canvas = new OffscreenCanvas(this.frame.displayWidth * scale, this.frame.displayHeight * scale);
-    canvas.getContext("2d", { alpha: false })?.drawImage(this.frame, 0, 0, canvas.width, canvas.height);
+    canvas.getContext("2d", { alpha: false })?.drawImage(imageOf(this.frame), 0, 0, canvas.width, canvas.height);
     for (;;) {
       const blob = await canvas.convertToBlob({ type: "image/png" });
       if (blob.size <= PICTURE_BYTES) {
@@ -94,4 +95,9 @@ export class Painter {
       canvas = smaller;
     }
   }
+}
+
+/** @param {Picture} frame */
+function imageOf(frame) {
+  return "image" in frame ? frame.image : frame;
 }

@@ -4,6 +4,7 @@ import { Channel } from "./channel.js";
 import { codecString } from "./codec.js";
 import { Gate } from "./gate.js";
 import { Painter } from "./painter.js";
+import { StillDecoder } from "./still.js";
 
 const ACK_INTERVAL_MS = 40;
 const PICTURE_INTERVAL_MS = 10_000;
@@ -22,7 +23,7 @@ export class Player {
     this.channel = null;
     /** Not open yet. @type {Channel | null} */
     this.next = null;
-    /** @type {VideoDecoder | null} */
+    /** @type {VideoDecoder | StillDecoder | null} */
     this.decoder = null;
     this.decoderCodec = "";
     this.codec = "";
@@ -163,7 +164,8 @@ export class Player {
     if (admitted && keyframe) admitted = this.configure(data);
     if (admitted && this.decoder) {
       // the decoder hands the timestamp back with the picture: it carries what is to be acknowledged
-      this.decoder.decode(new EncodedVideoChunk({ type: keyframe ? "key" : "delta", timestamp: sequence, data }));
+      if (this.decoder instanceof StillDecoder) this.decoder.decode({ timestamp: sequence, data });
+      else this.decoder.decode(new EncodedVideoChunk({ type: keyframe ? "key" : "delta", timestamp: sequence, data }));
     } else {
       this.done(sequence);
     }
@@ -175,26 +177,42 @@ export class Player {
    * @param {Uint8Array} keyframe
    */
   configure(keyframe) {
-    const codec = codecString(this.codec, keyframe);
+    // frames of a codec this browser has not may come before the core has heard what it has
+    const codec = this.codecs.includes(this.codec) ? codecString(this.codec, keyframe) : null;
     if (!codec) {
       this.gate.fail();
       return false;
     }
     if (this.decoder && this.decoderCodec === codec) return true;
     this.decoder?.close();
+    this.decoder = codec === "jpeg" ? this.openStills() : this.openVideo(codec);
+    this.decoderCodec = codec;
+    this.tell({ type: "codec", codec: this.codec });
+    return true;
+  }
+
+  /** @param {string} codec */
+  openVideo(codec) {
     const decoder = new VideoDecoder({
       output: (frame) => this.show(frame, decoder),
       error: (error) => this.fault(error, decoder),
     });
     decoder.configure({ codec, optimizeForLatency: true });
-    this.decoder = decoder;
-    this.decoderCodec = codec;
-    return true;
+    return decoder;
+  }
+
+  openStills() {
+    /** @type {StillDecoder} */
+    const decoder = new StillDecoder({
+      output: (frame) => this.show(frame, decoder),
+      error: (error) => this.fault(error, decoder),
+    });
+    return decoder;
   }
 
   /**
-   * @param {VideoFrame} frame
-   * @param {VideoDecoder} decoder
+   * @param {import("./painter.js").Picture} frame
+   * @param {VideoDecoder | StillDecoder} decoder
    */
   show(frame, decoder) {
     if (decoder !== this.decoder) {
@@ -223,7 +241,7 @@ export class Player {
 
   /**
    * @param {DOMException} error
-   * @param {VideoDecoder} decoder
+   * @param {VideoDecoder | StillDecoder} decoder
    */
   fault(error, decoder) {
     if (decoder !== this.decoder) return;

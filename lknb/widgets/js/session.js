@@ -1,7 +1,7 @@
 // One widget in one page: it has a Worker play what comes over its lane, and knows what to say meanwhile.
 
 import { Dialer } from "./dialer.js";
-import { findObstacle } from "./host.js";
+import { explainStills, findObstacle } from "./host.js";
 import { WORKER_SOURCE } from "./inserted.js";
 
 /** A view that is rendered again, as JupyterLab does when an output is updated, comes back within this. */
@@ -31,6 +31,8 @@ export class Session {
     this.title = "";
     this.detail = "";
     this.hasPicture = false;
+    /** Why the picture is worse than it could be, and what to do. */
+    this.note = "";
     this.width = 0;
     this.height = 0;
     /** @type {Worker | null} */
@@ -80,10 +82,7 @@ export class Session {
   /** Begin anew: the user asked for it, or the first view is shown. */
   start() {
     this.started = true;
-    const obstacle = findObstacle({
-      secure: isSecureContext,
-      webcodecs: typeof VideoDecoder !== "undefined" && typeof OffscreenCanvas !== "undefined",
-    });
+    const obstacle = findObstacle({ canvas: typeof OffscreenCanvas !== "undefined" });
     if (obstacle) {
       this.fail(obstacle);
       return;
@@ -146,6 +145,7 @@ export class Session {
   hear(event) {
     if (event.type === "opened") this.travel(event.name);
     else if (event.type === "closed") this.reopen(event.name, event.opened);
+    else if (event.type === "codec") this.explain(event.codec);
     else if (event.type === "size") this.resize(event.width, event.height);
     else if (event.state === "error") this.fail({ title: "Cannot show this video", detail: event.detail });
     else this.play(event.state);
@@ -156,6 +156,12 @@ export class Session {
     if (state === "playing") this.hasPicture = true;
     if (state === "muted") this.hasPicture = false;
     this.become(state);
+  }
+
+  /** @param {string} codec */
+  explain(codec) {
+    this.note = codec === "jpeg" ? explainStills(isSecureContext) : "";
+    this.tiles.forEach((tile) => tile.update());
   }
 
   /** @param {LaneName} name */

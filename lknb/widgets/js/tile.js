@@ -92,7 +92,7 @@ export class Tile {
   }
 
   update() {
-    const { title, detail, hasPicture, width, height, lane } = this.session;
+    const { title, detail, hasPicture, width, height, lane, note } = this.session;
     const about = this.model.get("_about");
     // a page whose kernel is gone has a word of its own
     const orphan = this.session.state === "ended" && title;
@@ -111,6 +111,7 @@ export class Tile {
       about,
       received: { width, height },
       lane,
+      note,
       stats: this.model.get("stats"),
       figures: this.figures,
       name: this.model.get("name"),
