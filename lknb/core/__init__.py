@@ -32,6 +32,7 @@ In the core process:
     track.py              what views and readers see of a track; reader.py: frames to the kernel
     feed.py               a source and everybody who takes its frames; source/ the sources
     lane.py               the ways to pages; lane_*.py its parts, lane_audio*.py those of a room's sound
+    capture.py            pages that capture, capture_page.py one of them; lane_capture.py one lane, capture_message.py its words
 
 May not: decode what it receives (only its own sources use `codec`, and `lane_still` for pages that cannot), import `rtc`,
 `widgets` or `server`. Everything runs on one event loop; only sources and stills have threads.

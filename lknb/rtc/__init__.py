@@ -12,6 +12,8 @@
     source.py             the contract of what a track is made from
     video_source.py, audio_source.py    pictures and sound of the notebook; capture_clock.py, video_output.py their way out
     running_source.py, media_file.py    handles of sources that run in the core; core_source.py what they have in common
+    page_source.py        camera, microphone and screen of the page; local_device.py and capturing_participant.py what
+                          turns them on and off; device_bridge.py how the page is reached
     video_*.py, audio_*.py, media_stream.py, frame_reader.py, track_flow.py, snapshot.py    frames as numpy arrays
     recorder.py           a track or a participant -> a file; frame_writer.py writes it
     stats.py              statistics as `livekit.rtc.stats` has them; stats_report.py from what the core counted

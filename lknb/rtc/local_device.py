@@ -74,11 +74,16 @@ class LocalDevices:
         *,
         client: str = "",
     ) -> LocalTrackPublication:
-        """Unmute what is published of a device, or publish it. Raises `MediaDevicesError` and `PublishTrackError`."""
+        """Unmute what is published of a device, or publish it. `client` is the page whose button was pressed: what another
+        page captures is handed over to it. Raises `MediaDevicesError` and `PublishTrackError`."""
         # a second call waits here for the first, finds what it published, and unmutes it
         async with self._locks[device]:
             try:
                 publication = self._published(device)
+                source = _page_source(publication)
+                if publication is not None and client and source is not None and source.client != client:
+                    await self._participant.unpublish_track(publication.sid)
+                    publication = None
                 if publication is None:
                     return await self._publish(device, capture, publish, client)
                 await self._unmute(publication)
@@ -117,15 +122,18 @@ class LocalDevices:
     async def switch(self, device: Device, device_id: str) -> None:
         """Go on with another device, now and whenever one of the kind is published. Raises `MediaDevicesError`."""
         async with self._locks[device]:
-            publication = self._published(device)
-            source = publication.track._source if publication is not None and publication.track is not None else None
-            if isinstance(source, PageSource):
+            source = _page_source(self._published(device))
+            if source is not None:
                 try:
                     await source.switch(device_id)
                 except MediaDevicesError as error:
                     self._tell(error)
                     raise
             self._chosen[device] = device_id
+
+    def is_of_page(self, device: Device) -> bool:
+        """Whether what is published of a device comes from a page."""
+        return _page_source(self._published(device)) is not None
 
     def _published(self, device: Device) -> LocalTrackPublication | None:
         found = self._participant.get_track_publication(SOURCES[device])
@@ -154,8 +162,9 @@ class LocalDevices:
         track = publication.track
         if track is None or not track.muted:
             return
-        if isinstance(track._source, PageSource):
-            await track._source.acquire()
+        source = _page_source(publication)
+        if source is not None:
+            await source.acquire()
         track.unmute()
 
     def _ended(self, source: PageSource, reason: str) -> None:
@@ -177,3 +186,9 @@ class LocalDevices:
         for publication in self._participant.track_publications.values():
             if publication.track is not None and publication.track._source is source:
                 publication.track.mute()
+
+
+def _page_source(publication: LocalTrackPublication | None) -> PageSource | None:
+    """What of a page it is made from, if it is."""
+    source = publication.track._source if publication is not None and publication.track is not None else None
+    return source if isinstance(source, PageSource) else None

@@ -72,7 +72,7 @@ class PageSource(RunningSource):
         self._room = room
         self._options = options
         self._any_codec = any_codec
-        self._client = client
+        self.client = client
         self._on_ended = on_ended
         self._on_fault = on_fault
 
@@ -90,7 +90,7 @@ class PageSource(RunningSource):
         return {
             "room": self._room,
             "wait_s": choice.wait_s,
-            "client": self._client,
+            "client": self.client,
             "device": self.device,
             "device_id": getattr(options, "device_id", ""),
             "constraints": _constraints(options),

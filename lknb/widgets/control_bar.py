@@ -117,9 +117,18 @@ class ControlBar(LaneWidget):
         shown: dict[str, Any] = {"connected": room.isconnected()}
         if room.isconnected():
             for device in _BUTTONS:
-                publication = room.local_participant.get_track_publication(SOURCES[device])
-                shown[device] = "off" if publication is None else "muted" if publication.muted else "on"
+                shown[device] = self._state_of(device)
         return shown
+
+    def _state_of(self, device: Device) -> str:
+        """off, on, muted; or page: the page that captures it knows better, and for others it is elsewhere."""
+        participant = self._in_room.local_participant
+        publication = participant.get_track_publication(SOURCES[device])
+        if publication is None:
+            return "off"
+        if participant._devices.is_of_page(device):
+            return "page"
+        return "muted" if publication.muted else "on"
 
     async def _act(self, device: str, action: str, client: str, device_id: str) -> None:
         participant = self._in_room.local_participant

@@ -257,6 +257,24 @@ def test_a_kernel_that_dies_frees_the_devices(studio: Studio) -> None:
     studio.outside.call(studio.guest.wait_event("track_unpublished", track_sid=camera))
 
 
+def test_two_pages_on_one_kernel_and_a_click_hands_over(studio: Studio) -> None:
+    camera = studio.publish("me.set_camera_enabled(True)")
+    studio.sees(camera, 1280)
+    studio.notebook.save()
+    other = studio.notebook.context.new_page()
+    other.goto(studio.notebook.lab.url_of(studio.notebook.name))
+    button = other.locator(".lknb-bar-device[data-device=camera] .lknb-bar-button")
+    other.wait_for_function("document.querySelector('.lknb-bar-device[data-state=page] button:not(:disabled)')")
+    assert button.text_content() == "Use this page's camera"
+    button.click()
+    studio.outside.call(studio.guest.wait_event("track_unpublished", track_sid=camera))
+    wait_until_sync(lambda: studio.live() == [], what="the first page has let go")
+    other.wait_for_function("document.querySelector('.lknb-bar-device[data-device=camera]').dataset.state === 'on'")
+    wait_until_sync(lambda: studio.bar()["states"]["camera"] == "page", what="the first page knows")
+    studio.sees(studio.value("me.get_track_publication(rtc.TrackSource.SOURCE_CAMERA).sid"), 1280)
+    other.close()
+
+
 FAULTS = {
     "denied": ("NotAllowedError", "blocked for this page"),
     "not_found": ("NotFoundError", "There is no camera"),

@@ -38,8 +38,10 @@ async def room(core: ScriptedCore) -> AsyncIterator[Room]:
     await made.disconnect()
 
 
-def press(core: ScriptedCore, bar: ControlBar, device: str, action: str, device_id: str = "") -> None:
-    click = {"event": "view", "type": "click", "client": "page", "device": device, "action": action}
+def press(
+    core: ScriptedCore, bar: ControlBar, device: str, action: str, device_id: str = "", client: str = "page"
+) -> None:
+    click = {"event": "view", "type": "click", "client": client, "device": device, "action": action}
     core.listeners["view", bar.core_room, bar._view]({**click, "device_id": device_id}, [])
 
 
@@ -65,11 +67,20 @@ class TestControlBar:
         bar = ControlBar(room)
         press(core, bar, "microphone", "switch", "second")
         press(core, bar, "microphone", "on")
-        await wait_until(lambda: bar._shown["microphone"] == "on")
+        await wait_until(lambda: bar._shown["microphone"] == "page")
         (asked,) = opened(core)
         assert (asked["device"], asked["client"], asked["device_id"]) == ("microphone", "page", "second")
+        publication = room.local_participant.get_track_publication(TrackSource.SOURCE_MICROPHONE)
         press(core, bar, "microphone", "off")
-        await wait_until(lambda: bar._shown["microphone"] == "muted")
+        await wait_until(lambda: publication.muted)
+        press(core, bar, "microphone", "on")
+        await wait_until(lambda: not publication.muted)
+        # the button of another page: the device is handed over
+        press(core, bar, "microphone", "on", client="another")
+        await wait_until(lambda: len(opened(core)) == 2)
+        assert opened(core)[1]["client"] == "another"
+        await wait_until(lambda: len(room.local_participant.track_publications) == 1)
+        assert publication.sid not in room.local_participant.track_publications
         press(core, bar, "room", "leave")
         await wait_until(lambda: not room.isconnected())
 

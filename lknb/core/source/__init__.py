@@ -5,14 +5,15 @@
     frames.py          "frames": encoded by the kernel, handed through; their form on the link
     threaded.py        what the sources that run by themselves have in common; pace.py when their next frame is due
     pattern.py         "pattern": a moving test picture; painter.py paints it
+    page.py            "page": a camera, microphone or screen of a page, handed through as it was encoded there
     tone.py            "tone": a sine, steady or in beeps
     file.py            "file": any media PyAV opens. One file has
     player.py            a player, with its clock (media_clock.py), a thread that reads (reader.py),
     packet_queue.py      and a queue of packets for each of its
     file_playback.py     sources: file_video.py, file_audio.py; passthrough.py says what is sent as it is
 
-All but "frames" run by themselves in daemon threads, so a busy kernel does not stop them; they encode with `codec`. A
-sink is called from such a thread: the core hops onto its loop.
+All but "frames" and "page" run by themselves in daemon threads, so a busy kernel does not stop them; they encode with
+`codec`. A sink is called from such a thread: the core hops onto its loop.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ import { CaptureSession } from "./capture_session.js";
 import { drawing, make, setText } from "./dom.js";
 
 /** @typedef {import("./device_fault.js").CaptureDevice} CaptureDevice */
-/** @typedef {"off" | "on" | "muted"} DeviceState */
+/** "page": another page captures it. @typedef {"off" | "on" | "muted" | "page"} DeviceState */
 
 const CAMERA_LINES = "M15 11l6-4v10l-6-4M5 6h8a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2V8a2 2 0 0 1 2-2z";
 const CAMERA_OFF_LINES =
@@ -19,11 +19,11 @@ const LEAVE_LINES = "M14 4H6v16h8M10 12h10M17 9l3 3-3 3";
 /** What a click waits for at most before the button can be pressed again. */
 const PENDING_MS = 10_000;
 
-/** @type {Record<string, { on: string, off: string, live: string, rest: string }>} */
+/** @type {Record<string, { on: string, off: string, here: string, live: string, rest: string }>} */
 const WORDS = {
-  camera: { on: "Turn camera on", off: "Turn camera off", live: CAMERA_LINES, rest: CAMERA_OFF_LINES },
-  microphone: { on: "Unmute microphone", off: "Mute microphone", live: MICROPHONE_LINES, rest: MICROPHONE_OFF_LINES },
-  screen: { on: "Share screen", off: "Stop sharing the screen", live: SCREEN_LINES, rest: SCREEN_LINES },
+  camera: { on: "Turn camera on", off: "Turn camera off", here: "Use this page's camera", live: CAMERA_LINES, rest: CAMERA_OFF_LINES },
+  microphone: { on: "Unmute microphone", off: "Mute microphone", here: "Use this page's microphone", live: MICROPHONE_LINES, rest: MICROPHONE_OFF_LINES },
+  screen: { on: "Share screen", off: "Stop sharing the screen", here: "Share this page's screen", live: SCREEN_LINES, rest: SCREEN_LINES },
 };
 
 /** A button of a device, and the menu beside it. */
@@ -69,8 +69,9 @@ class DeviceButton {
     this.button.disabled = session.state !== "open" || !!session.obstacle || !shown.connected || (!!this.pending && !asking);
     this.button.setAttribute("aria-pressed", String(isOn));
     this.button.classList.toggle("lknb-bar-busy", !!this.pending || asking);
-    setText(this.label, isOn ? words.off : words.on);
-    this.button.title = isOn ? words.off : words.on;
+    const word = isOn ? words.off : state === "page" ? words.here : words.on;
+    setText(this.label, word);
+    this.button.title = word;
     const lines = isOn ? words.live : words.rest;
     if (lines !== this.lines) this.icon.replaceChildren(drawing(lines));
     this.lines = lines;
