@@ -125,8 +125,10 @@ class CoreRoom:
     def abandon(self) -> None:
         """Close, and have the core leave the room: there is nobody any more who could."""
         if not self._closed:
-            self.send("disconnect", {"reason": models.DisconnectReason.CLIENT_INITIATED})
+            # closed first: that a core which is going refuses to leave is no news
             self.close()
+            reason = int(models.DisconnectReason.CLIENT_INITIATED)
+            self.client.request_threadsafe({"op": "disconnect", "room": self.handle, "reason": reason})
 
     def _receive(self, header: Mapping[str, Any], buffers: list[bytes]) -> None:
         # on the link's thread

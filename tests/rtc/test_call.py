@@ -382,6 +382,8 @@ class TestDeath:
     ) -> None:
         room = await lknb.connect("death", identity="alice", server=server)
         publication = await room.local_participant.publish_track(lknb.TestPattern(320, 180))
+        track = publication.track
+        assert track is not None
         left = asyncio.ensure_future(room.wait_for("disconnected", timeout=3))
         publishing = asyncio.ensure_future(room.local_participant.publish_track(lknb.Tone()))
         await asyncio.sleep(0)
@@ -390,9 +392,9 @@ class TestDeath:
         with pytest.raises(PublishTrackError):
             await publishing
         assert not room.isconnected()
-        assert publication.track is not None
+        assert publication.track is None
         with pytest.raises(DisconnectedError):
-            await publication.track.get_stats()
+            await track.get_stats()
         await room.disconnect()
         async with await lknb.connect("death", identity="alice", server=server) as again:
             assert again.isconnected()
