@@ -66,6 +66,8 @@ class StatsPlot(ControlView):
         self._lock = threading.Lock()
         self._recorder: Meter | None = None
         super().__init__(**traits)
+        if self._room is not None:
+            self._room.on("connection_state_changed", self._record)
         self._record()
 
     @property
@@ -107,6 +109,8 @@ class StatsPlot(ControlView):
         """Measure no more, and take the plot out of all pages; `data` stays. Harmless twice."""
         if self.comm is None:
             return
+        if self._room is not None:
+            self._room.off("connection_state_changed", self._record)
         recorder, self._recorder = self._recorder, None
         if recorder is not None:
             recorder.remove(self._take)
@@ -129,6 +133,7 @@ class StatsPlot(ControlView):
         return core if core is not None and not core.closed else None
 
     def _record(self) -> None:
+        """Measure the room as it is now: one that was connected again has another meter."""
         core = self._core()
         meter = Meter.of(core) if core is not None else None
         before, self._recorder = self._recorder, meter
@@ -140,12 +145,6 @@ class StatsPlot(ControlView):
 
     def _follow(self) -> Watched:
         return ((self._room, ("connection_state_changed",)), (self._publication, ("ended",)))
-
-    def _refresh(self) -> None:
-        # a room that was connected again has another meter
-        if self._recorder is not None and self._core() is not None:
-            self._record()
-        super()._refresh()
 
     def _describe(self) -> dict[str, Any]:
         empty = "" if self._core() is not None or self._points else "Not in the room: nothing flows."

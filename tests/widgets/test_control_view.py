@@ -295,6 +295,21 @@ class TestStatsPlot:
         kept = len(plot.data["Bob: camera"]["time_s"])
         assert kept >= 3
 
+    async def test_it_begins_when_the_room_is_joined_and_goes_on_when_it_is_joined_again(
+        self, core: ScriptedCore
+    ) -> None:
+        core.join.other_participants.append(person("bob", camera("TR_v"), name="Bob"))
+        room = Room()
+        plot = StatsPlot(room)
+        assert plot.data == {}
+        for _ in range(2):
+            await room.connect("ws://somewhere", "token")
+            points = len(plot.data.get("Bob: camera", {}).get("time_s", ()))
+            await wait_until(lambda n=points: len(plot.data.get("Bob: camera", {}).get("time_s", ())) > n, 5)
+            await room.disconnect()
+        assert "lknb meter" not in [thread.name for thread in threading.enumerate()]
+        plot.close()
+
     async def test_of_one_track_the_data_are_its_series(self, room: Room) -> None:
         plot = StatsPlot(publication(room).track)
         assert set(plot.data) == {"time_s", "bitrate_bps", "height", "frames_per_s", "lost", "level"}

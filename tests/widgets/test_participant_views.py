@@ -272,6 +272,17 @@ class TestRoomPanel:
         assert panel.children[0]._shown["lane"] == "comm"
         panel.close()
 
+    async def test_a_room_that_is_not_joined_yet_says_what_to_do(self, core: ScriptedCore) -> None:
+        room = Room()
+        panel = RoomPanel(room, sections=["subscriptions", "speakers", "stats"])
+        assert (panel.children[0]._shown["state"], panel.children[0]._shown["people"]) == ("disconnected", 0)
+        assert [note._shown["text"] for note in panel.grid.children] == ["Not in the room."]
+        await room.connect("ws://somewhere", "token")
+        await turn()
+        assert [tile.name for tile in panel.grid.tiles] == ["me (you)"]
+        panel.close()
+        await room.disconnect()
+
     async def test_it_is_for_rooms(self) -> None:
         with pytest.raises(TrackError, match="RoomPanel shows a room"):
             RoomPanel(3)  # type: ignore[arg-type]
