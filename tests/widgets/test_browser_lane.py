@@ -57,7 +57,7 @@ def test_a_page_of_plain_http_from_elsewhere_shows_pictures_and_says_why(tmp_pat
         screen.wait_for_motion(places=20)
         note = notebook.page.locator(".lknb-video-note")
         assert "ssh -L" in note.inner_text()
-        assert "https or from localhost" in note.inner_text()
+        assert "https or localhost" in note.inner_text()
         size = notebook.page.evaluate(
             "(() => { const c = document.querySelector('canvas'); return [c.width, c.height] })()"
         )

@@ -292,7 +292,7 @@ def test_what_keeps_a_page_from_live_video_and_what_makes_it_worse():
     assert free is None
     assert "Open the notebook in" in obstacle["detail"], "the sentence says what to do"
     assert "Open the notebook in" in told[1]
-    assert "https or from localhost" in told[2]
+    assert "https or localhost" in told[2]
     assert "ssh -L" in told[2]
 
 

@@ -64,10 +64,7 @@ export function findObstacle({ canvas }) {
  * @param {boolean} secure
  */
 export function explainStills(secure) {
-  const why = "Single pictures, no video and no sound: ";
-  if (secure) return `${why}this browser has no WebCodecs for it. Open the notebook in a current Chrome, Edge, Firefox or Safari.`;
-  return (
-    `${why}browsers decode them only on pages from https or from localhost. Open the notebook there, ` +
-    "through a tunnel if it runs on another machine: ssh -L 8888:localhost:8888 host"
-  );
+  return secure
+    ? "Single pictures: this browser has no WebCodecs for video. Open the notebook in a current Chrome, Edge, Firefox or Safari."
+    : "Single pictures: browsers decode video only on pages from https or localhost (ssh -L 8888:localhost:8888 host).";
 }
