@@ -104,7 +104,11 @@ class ControlBar(LaneWidget):
         core = self._in_room._core
         if core is not None and core.handle != self._room:
             self._leave_lanes()
+            joined_before = self._client is not None
             self._join_lanes(core.client, core.handle)
+            if joined_before:
+                # pages still have lanes to the room that was left
+                self.send({"type": "again"})
 
     def _changed(self) -> None:
         self._join()

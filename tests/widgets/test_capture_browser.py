@@ -257,6 +257,19 @@ def test_a_kernel_that_dies_frees_the_devices(studio: Studio) -> None:
     studio.outside.call(studio.guest.wait_event("track_unpublished", track_sid=camera))
 
 
+def test_leaving_frees_the_device_and_the_room_can_be_joined_again(studio: Studio) -> None:
+    camera = studio.publish("me.set_camera_enabled(True)")
+    studio.sees(camera, 1280)
+    studio.notebook.page.locator(".lknb-bar-leave").click()
+    wait_until_sync(lambda: studio.live() == [], what="the device is free")
+    wait_until_sync(lambda: "Not in the room" in studio.bar()["status"], what="the bar says so")
+    token = studio.server.token("me", studio.room)
+    studio.run(f"await room.connect({studio.server.url!r}, {token!r}); me = room.local_participant")
+    wait_until_sync(lambda: studio.bar()["status"] == "", 20, what="the page has a lane again")
+    camera = studio.publish("me.set_camera_enabled(True)")
+    studio.sees(camera, 1280)
+
+
 def test_two_pages_on_one_kernel_and_a_click_hands_over(studio: Studio) -> None:
     camera = studio.publish("me.set_camera_enabled(True)")
     studio.sees(camera, 1280)

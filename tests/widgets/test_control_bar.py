@@ -117,6 +117,15 @@ class TestControlBar:
         bar.hears_while_busy = True
         assert bridge.choose(core, bar.core_room, "camera")  # type: ignore[arg-type]
 
+    async def test_a_room_that_is_joined_again(self, core: ScriptedCore, room: Room) -> None:
+        bar = ControlBar(room)
+        before = bar.core_room
+        await room.disconnect()
+        await room.connect("ws://somewhere", "token")
+        await wait_until(lambda: bar._shown["connected"])
+        assert bar.core_room != before
+        assert {"type": "again"} in bar.comm.custom
+
     async def test_it_is_for_a_room(self) -> None:
         for widget in (ControlBar, CallPanel, PublishPanel):
             with pytest.raises(TrackError):

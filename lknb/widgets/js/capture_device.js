@@ -60,6 +60,16 @@ export class DeviceSet {
     else if (header.type === "devices") this.#answer(header, async () => ({ devices: await listDevices() }));
   }
 
+  /** Hold a screen, or its sound, until the core asks for it; not for long. @param {MediaStream} stream */
+  #keepScreen(stream) {
+    this.clickedScreen = stream;
+    setTimeout(() => {
+      if (this.clickedScreen !== stream) return;
+      this.clickedScreen = null;
+      stop(stream);
+    }, CLICKED_MS);
+  }
+
   /** @param {CaptureDevice} device */
   find(device) {
     return [...this.held.values()].find((held) => held.device === device);
@@ -73,12 +83,8 @@ export class DeviceSet {
       return false;
     }
     try {
-      this.clickedScreen = await navigator.mediaDevices.getDisplayMedia({ video: SCREEN, audio: true });
+      this.#keepScreen(await navigator.mediaDevices.getDisplayMedia({ video: SCREEN, audio: true }));
       this.#clear("screen");
-      const stream = this.clickedScreen;
-      setTimeout(() => {
-        if (this.clickedScreen === stream) stop(stream);
-      }, CLICKED_MS);
       return true;
     } catch (error) {
       this.#fail(explainFault(error, "screen"), "screen");
@@ -255,8 +261,9 @@ export class DeviceSet {
     const { width, height, fps: frameRate } = constraints;
     const stream = clicked ?? (await navigator.mediaDevices.getDisplayMedia({ video: { width, height, frameRate }, audio: !!constraints.audio }));
     // its sound is asked for next, if at all
-    this.clickedScreen = constraints.audio ? stream : null;
-    if (!constraints.audio) stream.getAudioTracks().forEach((track) => track.stop());
+    const sound = new MediaStream(stream.getAudioTracks());
+    if (constraints.audio) this.#keepScreen(sound);
+    else stop(sound);
     return stream.getVideoTracks()[0];
   }
 

@@ -147,6 +147,11 @@ export class CaptureSession {
 
   /** @param {any} content */
   #hearKernel(content) {
+    if (content?.type === "again" && this.started) {
+      // the room was joined anew, and has another lane
+      this.stop();
+      this.start();
+    }
     if (content?.type !== "refused" || content.hello !== undefined || content.client !== this.dialer.client) return;
     this.refusal = content.detail;
     this.#update();
