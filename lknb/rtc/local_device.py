@@ -135,6 +135,11 @@ class LocalDevices:
         """Whether what is published of a device comes from a page."""
         return _page_source(self._published(device)) is not None
 
+    def is_live(self, device: Device) -> bool:
+        """Whether a page captures a device just now, and it is sent."""
+        publication = self._published(device)
+        return publication is not None and not publication.muted and _page_source(publication) is not None
+
     def _published(self, device: Device) -> LocalTrackPublication | None:
         found = self._participant.get_track_publication(SOURCES[device])
         return found if isinstance(found, LocalTrackPublication) else None

@@ -9,6 +9,7 @@ from typing import Any
 from lknb.errors import TrackError
 from lknb.rtc.enumeration import TrackSource
 from lknb.rtc.local_participant import LocalParticipant
+from lknb.rtc.page_source import Device
 from lknb.rtc.participant import Participant
 from lknb.widgets.caption import connection_label, initials, person_label
 from lknb.widgets.video_view import VideoView
@@ -67,6 +68,11 @@ class ParticipantTile(VideoView):
         about = super()._describe()
         if self._source == TrackSource.SOURCE_SCREENSHARE:
             about |= {"microphone": "", "speaking": False}
+        if isinstance(person, LocalParticipant):
+            shown: tuple[Device, ...] = ("camera", "microphone")
+            if self._source == TrackSource.SOURCE_SCREENSHARE:
+                shown = ("screen", "screen_audio")
+            about["live"] = any(map(person._devices.is_live, shown))
         return {
             **about,
             "initials": initials(person_label(person)),

@@ -257,6 +257,18 @@ def test_a_kernel_that_dies_frees_the_devices(studio: Studio) -> None:
     studio.outside.call(studio.guest.wait_event("track_unpublished", track_sid=camera))
 
 
+def test_the_tile_of_who_is_captured_has_a_mark(studio: Studio) -> None:
+    studio.run("bar.close()")
+    studio.notebook.run(3, "panel = lknb.CallPanel(room)\npanel")
+    marks = "[...document.querySelectorAll('.lknb-video-live')].map((mark) => mark.checkVisibility())"
+    wait_until_sync(lambda: studio.bar()["status"] == "", 20, what="the page has a lane")
+    wait_until_sync(lambda: studio.notebook.page.evaluate(marks) == [False, False], what="two tiles without a mark")
+    studio.publish("me.set_camera_enabled(True)")
+    wait_until_sync(lambda: studio.notebook.page.evaluate(marks) == [True, False], what="a mark on our own")
+    studio.publish("me.set_camera_enabled(False)")
+    wait_until_sync(lambda: studio.notebook.page.evaluate(marks) == [False, False], what="no mark while muted")
+
+
 def test_leaving_frees_the_device_and_the_room_can_be_joined_again(studio: Studio) -> None:
     camera = studio.publish("me.set_camera_enabled(True)")
     studio.sees(camera, 1280)

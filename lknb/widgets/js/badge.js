@@ -44,7 +44,9 @@ export class Badges {
   constructor(root, act) {
     this.microphone = make("span", "lknb-video-microphone", { role: "img" });
     this.text = make("span", "lknb-video-name-text", { dir: "auto" });
-    this.label = make("div", "lknb-video-name", {}, this.microphone, this.text);
+    const live = "Live: a page of this notebook sends it";
+    this.live = make("span", "lknb-video-live", { role: "img", "aria-label": live, title: live });
+    this.label = make("div", "lknb-video-name", {}, this.live, this.microphone, this.text);
     this.connection = make("span", "lknb-video-connection", { role: "img" });
     this.size = make("span", "lknb-video-size");
     this.toggle = make("button", "lknb-video-button", { type: "button", title: "Figures" }, drawing(FIGURES));
@@ -62,7 +64,8 @@ export class Badges {
     setText(this.text, name);
     const microphone = about.microphone === "muted" || (about.microphone === "on" && about.initials) ? about.microphone : "";
     this.microphone.hidden = !microphone;
-    this.label.hidden = !name && !microphone;
+    this.live.hidden = !about.live;
+    this.label.hidden = !name && !microphone && !about.live;
     this.connection.hidden = !about.connection;
     this.connection.dataset.quality = about.connection ?? "";
     const drawn = JSON.stringify([microphone, about.connection]);

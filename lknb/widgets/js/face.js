@@ -14,6 +14,7 @@ import { drawing, keepKeys, make, setText } from "./dom.js";
  * @property {"" | "poor" | "good" | "excellent" | "lost"} [connection]
  * @property {[number, number]} [shape] whatever the picture has
  * @property {"" | "on" | "off"} [focus] whether it is the large one of its grid; "" in none
+ * @property {boolean} [live] whether a page of this notebook captures it
  */
 
 /**
