@@ -28,8 +28,9 @@ room one that is heard). In its Worker: ear (the entry), listener (from the lane
 (the entry), ring (one track).
 
 For own devices, in the page: control_bar (the entry), capture_session (one widget in one page), capture_device (cameras,
-microphones, screens), device_fault (what is wrong, in words), preview (the entry before a call), route and loopback (the way
-out for sound while a microphone is open, so that no echo is sent). In its Worker: capture_worker (the entry), video_uplink and
+microphones, screens), capture_feed (from them to the Worker), device_list (which there are), device_fault (what is wrong, in
+words), preview (the entry before a call), route and loopback (the way out for sound while a microphone is open, so that no
+echo is sent). In its Worker: capture_worker (the entry), video_uplink and
 audio_uplink (encoders), batch (few messages, never too much). In the audio thread, where a browser needs it: tap.
 
 Importing this package makes rooms, participants and tracks show themselves as the last line of a cell. A view holds no

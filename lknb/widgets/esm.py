@@ -34,9 +34,20 @@ PAGE_MODULES = (
 )
 WORKER_MODULES = ("message", "channel", "codec", "gate", "painter", "still", "player", "worker")
 LOADER_MODULES = ("loader",)
-CAPTURE_MODULES = ("host", "uplink", "dialer", "dom", "page", "device_fault", "capture_device", "capture_session")
+CAPTURE_MODULES = (
+    "host",
+    "uplink",
+    "dialer",
+    "dom",
+    "page",
+    "device_fault",
+    "device_list",
+    "capture_feed",
+    "capture_device",
+    "capture_session",
+)
 BAR_MODULES = (*CAPTURE_MODULES, "control_bar")
-PREVIEW_MODULES = ("dom", "page", "device_fault", "capture_device", "preview")
+PREVIEW_MODULES = ("dom", "device_fault", "device_list", "preview")
 CAPTURE_WORKER_MODULES = ("message", "channel", "batch", "video_uplink", "audio_uplink", "capture_worker")
 TAP_MODULES = ("tap",)
 CONTROL_MODULES = ("dom", "page", "output", "hear", "figure", "control")
@@ -135,7 +146,7 @@ def bar_code() -> str:
 @cache
 def preview_code() -> str:
     """As `video_code`, for `CameraPreview` and `DevicePicker`."""
-    return _insert(TAP_SOURCE="") + _join(PREVIEW_MODULES)
+    return _join(PREVIEW_MODULES)
 
 
 @cache
@@ -153,7 +164,7 @@ def bar_esm() -> str:
 @cache
 def bar_css() -> str:
     """The style of the buttons of a call."""
-    return _BLANK.sub("", _COMMENT.sub("", _read("control_bar.css")))
+    return _style("control_bar.css")
 
 
 def _load(code: str) -> str:

@@ -1,8 +1,8 @@
-// Cameras, microphones and screens of this page: taking them, letting go of them, and saying what went wrong. What they give
-// goes to the Worker as it comes.
+// Cameras, microphones and screens of this page: taking them, letting go of them, and saying what went wrong.
 
-import { explainFault, explainLoss, findCaptureObstacle } from "./device_fault.js";
-import { TAP_SOURCE } from "./inserted.js";
+import { CaptureFeed } from "./capture_feed.js";
+import { explainFault, explainLoss } from "./device_fault.js";
+import { Obstacle, cameraOf, currentObstacle, listDevices, microphoneOf } from "./device_list.js";
 import { noteMicrophone } from "./page.js";
 
 /** @typedef {import("./device_fault.js").CaptureDevice} CaptureDevice */
@@ -40,12 +40,11 @@ export class DeviceSet {
     this.asking = new Set();
     /** @type {any[]} */
     this.wishes = [];
-    /** @type {Set<number>} */
-    this.cancelled = new Set();
+    /** Captures that are being opened; one that is not in it any more is not wanted any more. @type {Set<number>} */
+    this.opening = new Set();
     /** @type {MediaStream | null} */
     this.clickedScreen = null;
-    /** @type {AudioContext | null} */
-    this.context = null;
+    this.feed = new CaptureFeed(command);
   }
 
   /**
@@ -64,9 +63,7 @@ export class DeviceSet {
   #keepScreen(stream) {
     this.clickedScreen = stream;
     setTimeout(() => {
-      if (this.clickedScreen !== stream) return;
-      this.clickedScreen = null;
-      stop(stream);
+      if (this.clickedScreen === stream) this.#dropScreen();
     }, CLICKED_MS);
   }
 
@@ -94,22 +91,25 @@ export class DeviceSet {
 
   /** Let go of everything. */
   closeAll() {
+    this.giveUp();
     [...this.held.keys()].forEach((capture) => this.close(capture));
-    if (this.clickedScreen) stop(this.clickedScreen);
-    this.clickedScreen = null;
-    this.context?.close();
-    this.context = null;
+    this.#dropScreen();
+    this.feed.close();
+  }
+
+  /** Nobody waits for what the person is still being asked for: it is let go of as soon as there is an answer. */
+  giveUp() {
+    this.opening.clear();
   }
 
   /** @param {number} capture */
   close(capture) {
+    this.opening.delete(capture);
     const held = this.held.get(capture);
-    if (!held) {
-      if (this.wishes.some((wish) => wish.capture === capture) || this.asking.size) this.cancelled.add(capture);
-      return;
-    }
+    if (!held) return;
     this.held.delete(capture);
     this.#release(held);
+    if (held.device === "screen") this.#dropScreen();
     this.command({ type: "drop", capture });
     this.changed();
   }
@@ -118,18 +118,21 @@ export class DeviceSet {
 
   /** @param {Record<string, any>} header */
   #wish(header) {
+    this.opening.add(header.capture);
     this.wishes.push(header);
     if (this.wishes.length === 1) setTimeout(() => this.#take(this.wishes.splice(0)), TOGETHER_MS);
   }
 
   /** @param {Record<string, any>[]} wishes */
   async #take(wishes) {
-    const camera = wishes.find((wish) => wish.device === "camera");
-    const microphone = wishes.find((wish) => wish.device === "microphone");
+    const wanted = wishes.filter((wish) => this.opening.has(wish.capture));
+    const camera = wanted.find((wish) => wish.device === "camera");
+    const microphone = wanted.find((wish) => wish.device === "microphone");
     if (camera && microphone && !currentObstacle()) {
       try {
         // one question for both; what goes wrong is found out one by one
-        const stream = await navigator.mediaDevices.getUserMedia({ video: cameraOf(camera), audio: microphoneOf(microphone) });
+        const asked = { video: cameraOf(camera), audio: microphoneOf(microphone) };
+        const stream = await this.#ask(["camera", "microphone"], () => navigator.mediaDevices.getUserMedia(asked));
         camera.track = stream.getVideoTracks()[0];
         microphone.track = stream.getAudioTracks()[0];
       } catch {
@@ -137,14 +140,17 @@ export class DeviceSet {
       }
     }
     await Promise.all(wishes.map((wish) => this.#answer(wish, () => this.#open(wish))));
+    wishes.forEach((wish) => this.opening.delete(wish.capture));
   }
 
   /** @param {Record<string, any>} wish */
   async #open(wish) {
     const { capture, device, device_id: deviceId, constraints } = wish;
+    if (!wish.track && !this.opening.has(capture)) throw new Obstacle(NOT_HELD);
     const track = wish.track ?? (await this.#obtain(device, deviceId, constraints));
-    if (this.cancelled.delete(capture)) {
+    if (!this.opening.delete(capture)) {
       track.stop();
+      if (device === "screen") this.#dropScreen();
       throw new Obstacle(NOT_HELD);
     }
     /** @type {Held} */
@@ -168,7 +174,7 @@ export class DeviceSet {
       this.#release(held);
     } else if (!held.track) {
       const track = await this.#obtain(held.device, held.deviceId, held.constraints);
-      if (held.muted || this.held.get(capture) !== held) track.stop();
+      if (held.muted || held.track || this.held.get(capture) !== held) track.stop();
       else await this.#attach(held, track);
     }
     this.changed();
@@ -182,6 +188,10 @@ export class DeviceSet {
   async #switch(capture, deviceId) {
     const held = this.#get(capture);
     const track = await this.#obtain(held.device, deviceId, held.constraints);
+    if (this.held.get(capture) !== held) {
+      track.stop();
+      throw new Obstacle(NOT_HELD);
+    }
     held.deviceId = deviceId;
     if (held.muted && held.device === "camera") {
       track.stop();
@@ -231,17 +241,30 @@ export class DeviceSet {
   async #obtain(device, deviceId, constraints) {
     const fault = currentObstacle();
     if (fault) throw new Obstacle(fault);
-    this.asking.add(device);
-    this.changed();
-    try {
-      if (device === "screen" || device === "screen_audio") return await this.#obtainScreen(device, constraints);
+    return this.#ask([device], async () => {
+      if (device === "screen" || device === "screen_audio") return this.#obtainScreen(device, constraints);
       const wanted = { device_id: deviceId, constraints };
       const stream = await navigator.mediaDevices.getUserMedia(
         device === "camera" ? { video: cameraOf(wanted) } : { audio: microphoneOf(wanted) },
       );
       return stream.getTracks()[0];
+    });
+  }
+
+  /**
+   * Whatever asks the person for these devices.
+   * @template Got
+   * @param {CaptureDevice[]} devices
+   * @param {() => Promise<Got>} obtain
+   * @returns {Promise<Got>}
+   */
+  async #ask(devices, obtain) {
+    devices.forEach((device) => this.asking.add(device));
+    this.changed();
+    try {
+      return await obtain();
     } finally {
-      this.asking.delete(device);
+      devices.forEach((device) => this.asking.delete(device));
       this.changed();
     }
   }
@@ -262,8 +285,8 @@ export class DeviceSet {
     const stream = clicked ?? (await navigator.mediaDevices.getDisplayMedia({ video: { width, height, frameRate }, audio: !!constraints.audio }));
     // its sound is asked for next, if at all
     const sound = new MediaStream(stream.getAudioTracks());
-    if (constraints.audio) this.#keepScreen(sound);
-    else stop(sound);
+    this.#keepScreen(sound);
+    if (!constraints.audio) this.#dropScreen();
     return stream.getVideoTracks()[0];
   }
 
@@ -275,7 +298,12 @@ export class DeviceSet {
     held.track = track;
     // only somebody else ends a track so that it tells: we stop it without a word
     track.onended = () => this.#lose(held);
-    const detach = track.kind === "video" ? this.#feedVideo(held.capture, track) : await this.#feedAudio(held.capture, track);
+    const detach = await this.feed.begin(held.capture, track);
+    if (held.track !== track) {
+      // it was let go of meanwhile
+      detach();
+      return;
+    }
     const closeMicrophone = held.device === "microphone" ? noteMicrophone() : () => {};
     held.detach = () => {
       detach();
@@ -291,6 +319,13 @@ export class DeviceSet {
     held.track.stop();
     held.track = null;
     held.detach();
+    held.detach = () => {};
+  }
+
+  /** Nobody asks for it any more. */
+  #dropScreen() {
+    this.clickedScreen?.getTracks().forEach((track) => track.stop());
+    this.clickedScreen = null;
   }
 
   /** @param {Held} held */
@@ -301,70 +336,6 @@ export class DeviceSet {
     if (!stopped) this.#fail(fault, held.device);
     const detail = `${fault.title}. ${fault.detail}`.trim();
     this.command({ type: "say", header: { type: "ended", capture: held.capture, reason: fault.reason, detail } });
-  }
-
-  /**
-   * @param {number} capture
-   * @param {MediaStreamTrack} track
-   */
-  #feedVideo(capture, track) {
-    if (typeof MediaStreamTrackProcessor !== "undefined") {
-      const { readable } = new MediaStreamTrackProcessor({ track });
-      this.command({ type: "video", capture, readable }, [readable]);
-      return () => {};
-    }
-    const video = document.createElement("video");
-    video.muted = true;
-    video.srcObject = new MediaStream([track]);
-    const grab = () => {
-      if (!video.srcObject) return;
-      const frame = new VideoFrame(video, { timestamp: Math.round(performance.now() * 1000) });
-      this.command({ type: "frame", capture, frame }, [frame]);
-      video.requestVideoFrameCallback(grab);
-    };
-    video.requestVideoFrameCallback(grab);
-    video.play();
-    return () => {
-      video.srcObject = null;
-    };
-  }
-
-  /**
-   * @param {number} capture
-   * @param {MediaStreamTrack} track
-   */
-  async #feedAudio(capture, track) {
-    if (typeof MediaStreamTrackProcessor !== "undefined") {
-      const { readable } = new MediaStreamTrackProcessor({ track });
-      this.command({ type: "sound", capture, readable }, [readable]);
-      return () => {};
-    }
-    const context = await this.#audioContext();
-    const tap = new AudioWorkletNode(context, "lknb-tap", { numberOfInputs: 1, numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
-    const { port1, port2 } = new MessageChannel();
-    tap.port.postMessage({ port: port1 }, [port1]);
-    this.command({ type: "audio", capture, port: port2, sampleRate: context.sampleRate }, [port2]);
-    const source = context.createMediaStreamSource(new MediaStream([track]));
-    source.connect(tap);
-    return () => {
-      source.disconnect();
-      tap.port.postMessage({});
-    };
-  }
-
-  async #audioContext() {
-    if (!this.context) {
-      const context = new AudioContext({ sampleRate: 48_000, latencyHint: "interactive" });
-      const url = URL.createObjectURL(new Blob([TAP_SOURCE], { type: "text/javascript" }));
-      try {
-        await context.audioWorklet.addModule(url);
-      } finally {
-        URL.revokeObjectURL(url);
-      }
-      this.context = context;
-    }
-    if (this.context.state !== "running") this.context.resume();
-    return this.context;
   }
 
   /** @param {Held} held */
@@ -390,56 +361,5 @@ export class DeviceSet {
   }
 }
 
-class Obstacle extends Error {
-  /** @param {import("./device_fault.js").DeviceFault} fault */
-  constructor(fault) {
-    super(fault.title);
-    this.fault = fault;
-  }
-}
-
 const NOT_HELD = { reason: "closed", title: "It is not captured any more", detail: "" };
 const SCREEN = { width: 1920, height: 1080, frameRate: 30 };
-
-export function currentObstacle() {
-  return findCaptureObstacle({
-    protocol: location.protocol,
-    secure: isSecureContext,
-    mediaDevices: !!navigator.mediaDevices?.getUserMedia,
-    webcodecs: typeof VideoEncoder !== "undefined" && typeof AudioEncoder !== "undefined",
-  });
-}
-
-/** @param {Record<string, any>} wish */
-export function cameraOf({ device_id: id, constraints: { width, height, fps } }) {
-  return { ...(id ? { deviceId: { exact: id } } : {}), width, height, frameRate: fps };
-}
-
-/** @param {Record<string, any>} wish */
-export function microphoneOf({ device_id: id, constraints }) {
-  return {
-    ...(id ? { deviceId: { exact: id } } : {}),
-    echoCancellation: constraints.echo_cancellation,
-    noiseSuppression: constraints.noise_suppression,
-    autoGainControl: constraints.auto_gain_control,
-  };
-}
-
-/** @type {Record<string, string>} */
-const DEVICE_KINDS = { videoinput: "camera", audioinput: "microphone", audiooutput: "speaker" };
-
-/** Devices of the page; without labels and with one of each kind at most before the first permission. */
-export async function listDevices() {
-  const fault = currentObstacle();
-  if (fault) throw new Obstacle(fault);
-  const found = await navigator.mediaDevices.enumerateDevices();
-  return found
-    .filter(({ kind, deviceId }) => kind in DEVICE_KINDS && deviceId !== "communications")
-    .slice(0, 64)
-    .map(({ kind, deviceId, label }) => ({ kind: DEVICE_KINDS[kind], device_id: deviceId, label: label.slice(0, 200) }));
-}
-
-/** @param {MediaStream} stream */
-function stop(stream) {
-  stream.getTracks().forEach((track) => track.stop());
-}

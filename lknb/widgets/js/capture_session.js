@@ -1,6 +1,7 @@
 // One capturing widget in one page: its lane, its Worker, and the devices of the page.
 
-import { DeviceSet, currentObstacle } from "./capture_device.js";
+import { DeviceSet } from "./capture_device.js";
+import { currentObstacle } from "./device_list.js";
 import { Dialer } from "./dialer.js";
 import { CAPTURE_WORKER_SOURCE } from "./inserted.js";
 
@@ -140,7 +141,11 @@ export class CaptureSession {
       this.dialer.opened(event.name);
       this.#become("open");
     } else if (event.type === "closed") {
-      if (event.opened) this.#become("connecting");
+      if (event.opened) {
+        // the core takes what it waits for to have failed
+        this.devices.giveUp();
+        this.#become("connecting");
+      }
       if (this.#checkComm()) this.dialer.closed(event.name, event.opened);
     }
   }

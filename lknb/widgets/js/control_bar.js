@@ -1,7 +1,7 @@
 // The buttons of a call: camera, microphone, screen, leave; what is live, and in words what is wrong.
 
-import { listDevices } from "./capture_device.js";
 import { CaptureSession } from "./capture_session.js";
+import { listDevices } from "./device_list.js";
 import { drawing, make, setText } from "./dom.js";
 
 /** @typedef {import("./device_fault.js").CaptureDevice} CaptureDevice */

@@ -1,7 +1,7 @@
 // A look in the mirror before a call, and menus of devices. Nothing leaves the page.
 
-import { cameraOf, currentObstacle, listDevices, microphoneOf } from "./capture_device.js";
 import { explainFault } from "./device_fault.js";
+import { cameraOf, currentObstacle, listDevices, microphoneOf } from "./device_list.js";
 import { make, setText } from "./dom.js";
 
 const PREVIEW_KINDS = /** @type {("camera" | "microphone")[]} */ (["camera", "microphone"]);

@@ -1,0 +1,51 @@
+// Which cameras, microphones and loudspeakers this page has, how one of them is asked for, and what keeps the page from all.
+
+import { findCaptureObstacle } from "./device_fault.js";
+
+/** What keeps a page from a device, thrown. */
+export class Obstacle extends Error {
+  /** @param {import("./device_fault.js").DeviceFault} fault */
+  constructor(fault) {
+    super(fault.title);
+    this.fault = fault;
+  }
+}
+
+/** What keeps this page from capturing anything, or null. */
+export function currentObstacle() {
+  return findCaptureObstacle({
+    protocol: location.protocol,
+    secure: isSecureContext,
+    mediaDevices: !!navigator.mediaDevices?.getUserMedia,
+    webcodecs: typeof VideoEncoder !== "undefined" && typeof AudioEncoder !== "undefined",
+  });
+}
+
+/** @param {Record<string, any>} wish */
+export function cameraOf({ device_id: id, constraints: { width, height, fps } }) {
+  return { ...(id ? { deviceId: { exact: id } } : {}), width, height, frameRate: fps };
+}
+
+/** @param {Record<string, any>} wish */
+export function microphoneOf({ device_id: id, constraints }) {
+  return {
+    ...(id ? { deviceId: { exact: id } } : {}),
+    echoCancellation: constraints.echo_cancellation,
+    noiseSuppression: constraints.noise_suppression,
+    autoGainControl: constraints.auto_gain_control,
+  };
+}
+
+/** @type {Record<string, string>} */
+const DEVICE_KINDS = { videoinput: "camera", audioinput: "microphone", audiooutput: "speaker" };
+
+/** Devices of the page; without labels and with one of each kind at most before the first permission. */
+export async function listDevices() {
+  const fault = currentObstacle();
+  if (fault) throw new Obstacle(fault);
+  const found = await navigator.mediaDevices.enumerateDevices();
+  return found
+    .filter(({ kind, deviceId }) => kind in DEVICE_KINDS && deviceId !== "communications")
+    .slice(0, 64)
+    .map(({ kind, deviceId, label }) => ({ kind: DEVICE_KINDS[kind], device_id: deviceId, label: label.slice(0, 200) }));
+}
