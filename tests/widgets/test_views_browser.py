@@ -174,10 +174,10 @@ def test_the_table_says_what_comes_and_its_switches_act(call: Call) -> None:
     sound.get_by_role("switch", name="Play").click()
     server.wait_flows("me", voice, flows=False)
 
-    call.alice.call("permit", everybody=False, tracks={})
+    call.alice.call("set_track_permissions", everybody=False, tracks={})
     wait_text(camera, "Not allowed by its publisher")
     server.wait_flows("me", sid, flows=False)
-    call.alice.call("permit", everybody=True, tracks={})
+    call.alice.call("set_track_permissions", everybody=True, tracks={})
     wait_text(camera, "960 × 540")
     call.alice.call("set_muted", track_sid=sid, muted=True)
     wait_text(camera, "Muted by its publisher")
