@@ -257,6 +257,45 @@ def test_a_kernel_that_dies_frees_the_devices(studio: Studio) -> None:
     studio.outside.call(studio.guest.wait_event("track_unpublished", track_sid=camera))
 
 
+def test_a_preview_begins_with_its_cell_and_not_with_the_notebook(studio: Studio) -> None:
+    studio.notebook.run(3, "preview = lknb.CameraPreview(room)\npreview")
+    wait_until_sync(lambda: studio.live() == ["audio", "video"], 20, what="the cell that was run opens the camera")
+    page = studio.notebook.page
+    page.wait_for_function("document.querySelector('.lknb-preview-video').videoWidth === 1280")
+    assert (
+        page.evaluate("getComputedStyle(document.querySelector('.lknb-preview-video')).transform")
+        == "matrix(-1, 0, 0, 1, 0, 0)"
+    )
+    choice = page.locator(".lknb-preview-menu").nth(1)
+    wait_until_sync(lambda: choice.locator("option").count() >= 3, what="the microphones have names")
+    choice.select_option(index=1)
+    wait_until_sync(lambda: studio.value("preview.microphone") != "", what="the kernel knows which")
+    assert studio.value("len(me.track_publications)") == 0
+    page.locator(".lknb-preview .lknb-bar-button").click()
+    wait_until_sync(lambda: studio.live() == [], what="let go of")
+    page.locator(".lknb-preview .lknb-bar-button").click()
+    wait_until_sync(lambda: len(studio.live()) == 2, what="at a click again")
+    studio.notebook.save()
+    studio.notebook.load()
+    page.wait_for_selector(".lknb-preview")
+    page.evaluate(SPY)
+    assert page.locator(".lknb-preview .lknb-bar-button").text_content() == "Show my camera"
+    assert page.evaluate("document.querySelector('.lknb-preview-video').srcObject") is None
+
+
+def test_a_publish_panel_publishes_and_takes_back(studio: Studio) -> None:
+    studio.notebook.run(3, "publishing = lknb.PublishPanel(room)\npublishing")
+    page = studio.notebook.page
+    page.get_by_role("button", name="Test pattern").click()
+    page.wait_for_selector(".lknb-publish-row")
+    (sid,) = studio.value("list(me.track_publications)")
+    studio.sees(sid, 1280)
+    page.get_by_role("button", name="Mute pattern").click()
+    studio.outside.call(studio.guest.wait_event("track_muted", track_sid=sid))
+    page.get_by_role("button", name="Unpublish pattern").click()
+    studio.outside.call(studio.guest.wait_event("track_unpublished", track_sid=sid))
+
+
 def test_the_tile_of_who_is_captured_has_a_mark(studio: Studio) -> None:
     studio.run("bar.close()")
     studio.notebook.run(3, "panel = lknb.CallPanel(room)\npanel")
