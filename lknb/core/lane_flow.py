@@ -19,6 +19,8 @@ WINDOW_BYTES = 1024 * 1024
 """Waiting in our queue and in the socket."""
 ACK_TIMEOUT_S = 2.0
 """A page that acknowledges nothing for so long gets no more video until it does."""
+PROBE_S = 5.0
+"""To such a page one key frame goes each so often: what it was to acknowledge may have been lost on the way."""
 KEYFRAME_INTERVAL_S = 0.5
 """At most two requests a second: each costs the publisher a large frame."""
 HIDDEN_PAUSE_S = 2.0
@@ -37,6 +39,7 @@ class LaneFlow:
         self._keyframe_needed = True
         # attaching to the track asked for one
         self._keyframe_asked_at = now
+        self._sent_at = now
         self._hidden_since: float | None = None
 
     @property
@@ -50,16 +53,18 @@ class LaneFlow:
         `waiting_bytes` is what our queue and the socket hold already.
         """
         self._waiting_bytes = waiting_bytes
-        if self._behind(now, self._window_frames, WINDOW_BYTES):
+        if not self._has_place(now, self._window_frames, WINDOW_BYTES):
             self._keyframe_needed = True
             return None
-        if self._keyframe_needed:
+        if self._keyframe_needed or self._silent(now):
             # at the very edge of the window the key frame would be the last one to fit
-            if not keyframe or self._behind(now, self._window_frames // 2, WINDOW_BYTES // 2):
+            if not keyframe or not self._has_place(now, self._window_frames // 2, WINDOW_BYTES // 2):
+                self._keyframe_needed = True
                 return None
             self._keyframe_needed = False
         if not self.in_flight:
             self._progress_at = now
+        self._sent_at = now
         self._next_sequence += 1
         return self._next_sequence - 1
 
@@ -86,13 +91,19 @@ class LaneFlow:
         """Whether to ask the track for a key frame now; True counts as asked."""
         if not self._keyframe_needed or now - self._keyframe_asked_at < KEYFRAME_INTERVAL_S:
             return False
-        if self._behind(now, self._window_frames // 2, WINDOW_BYTES // 2):
+        if not self._has_place(now, self._window_frames // 2, WINDOW_BYTES // 2):
             return False
         self._keyframe_asked_at = now
         return True
 
-    def _behind(self, now: float, frames: int, waiting_bytes: int) -> bool:
+    def _has_place(self, now: float, frames: int, waiting_bytes: int) -> bool:
         if self._hidden_since is not None and now - self._hidden_since >= HIDDEN_PAUSE_S:
-            return True
-        silent = self.in_flight > 0 and now - self._progress_at >= ACK_TIMEOUT_S
-        return silent or self.in_flight >= frames or self._waiting_bytes > waiting_bytes
+            return False
+        if self._waiting_bytes > waiting_bytes:
+            return False
+        if self._silent(now):
+            return now - self._sent_at >= PROBE_S
+        return self.in_flight < frames
+
+    def _silent(self, now: float) -> bool:
+        return self.in_flight > 0 and now - self._progress_at >= ACK_TIMEOUT_S

@@ -275,10 +275,24 @@ def test_video_stops_after_two_seconds_without_an_ack_until_acks_return():
     assert sent(flow, [True, False], 10.0) == [0, 1]
     assert sent(flow, [False], 11.99) == [2]
     assert sent(flow, [False, True], 12.0) == [None, None]
-    assert not flow.keyframe_due(60.0)
-    flow.acknowledge(1, 60.0)
-    assert flow.keyframe_due(60.0)
-    assert sent(flow, [False, True], 60.0) == [None, 3]
+    assert not flow.keyframe_due(15.0)
+    flow.acknowledge(1, 15.0)
+    assert flow.keyframe_due(15.0)
+    assert sent(flow, [False, True], 15.0) == [None, 3]
+
+
+def test_a_silent_page_gets_a_key_frame_now_and_then_for_what_was_lost():
+    """Over a comm messages can be lost, with the last of a window all that would ever be acknowledged."""
+    flow = LaneFlow(0.0)
+    window = lane_flow.WINDOW_FRAMES
+    sent(flow, [True] + [False] * window)
+    assert sent(flow, [False, True], lane_flow.PROBE_S - 0.1) == [None, None]
+    assert flow.keyframe_due(lane_flow.PROBE_S)
+    assert sent(flow, [False, True, False, True], lane_flow.PROBE_S) == [None, window, None, None]
+    assert flow.offer(keyframe=True, waiting_bytes=lane_flow.WINDOW_BYTES, now=2 * lane_flow.PROBE_S) is None
+    assert sent(flow, [True, True], 2 * lane_flow.PROBE_S) == [window + 1, None]
+    flow.acknowledge(window + 1, 10.1)
+    assert sent(flow, [False, True, False], 10.2) == [None, window + 2, window + 3]
 
 
 def test_a_slow_track_is_not_a_silent_page():
@@ -342,7 +356,7 @@ def test_whatever_the_page_does_it_decodes_what_it_gets(steps):
         assert keyframe or not broken
         broken = False
         next_sequence += 1
-        assert flow.in_flight <= lane_flow.WINDOW_FRAMES
+        assert flow.in_flight <= lane_flow.WINDOW_FRAMES + now // lane_flow.PROBE_S
         if ack:
             flow.acknowledge(sequence, now)
 
