@@ -63,6 +63,7 @@ class CapturePage:
         self.client = client
         self.codecs: tuple[str, ...] = ()
         self.sources: dict[int, PageSource] = {}
+        self._opening: set[int] = set()
         self._tell_click = tell_click
         self._tell_fault = tell_fault
         self._on_gone = on_gone
@@ -96,7 +97,8 @@ class CapturePage:
                 source.resume()
             else:
                 self._end(capture, "the page does not capture it any more")
-        for capture in hello.captures - self.sources.keys():
+        # one that is being opened is known soon: a page may change to a better lane meanwhile
+        for capture in hello.captures - self.sources.keys() - self._opening:
             self.tell({"type": "close", "capture": capture})
 
     def disconnect(self, lane: DownwardLane) -> None:
@@ -177,12 +179,15 @@ class CapturePage:
         cancelled."""
         codec = self._choose_codec(wish)
         asked = {"type": "take", "capture": capture, "device": wish.device, "device_id": wish.device_id}
+        self._opening.add(capture)
         try:
             done = await self.ask({**asked, "constraints": dict(wish.constraints)})
             source = self._make_source(capture, wish, codec, done)
         except BaseException:
             self.tell({"type": "close", "capture": capture})
             raise
+        finally:
+            self._opening.discard(capture)
         self.sources[capture] = source
         return source
 

@@ -107,6 +107,7 @@ class RoomCore:
         await asyncio.gather(*leaving, *self._ending, self._lanes.close(), return_exceptions=True)
         for feed in self._feeds.values():
             feed.close()
+        self._captures.close()
 
     # ------------------------------------------------------------------ rooms
 

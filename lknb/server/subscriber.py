@@ -36,7 +36,7 @@ class Subscriber:
 
     def wish(self, track_sids: list[str], subscribe: bool) -> None:
         """The client, or an admin for it, asks for tracks or gives them up."""
-        for sid in track_sids:
+        for sid in dict.fromkeys(track_sids):
             if not self._may_name(sid):
                 continue
             self._wishes[sid] = subscribe

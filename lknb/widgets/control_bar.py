@@ -102,7 +102,8 @@ class ControlBar(LaneWidget):
 
     def _join(self) -> None:
         core = self._in_room._core
-        if core is not None and core.handle != self._room:
+        # another core process counts its rooms from the first again
+        if core is not None and (core.client, core.handle) != (self._client, self._room):
             self._leave_lanes()
             joined_before = self._client is not None
             self._join_lanes(core.client, core.handle)

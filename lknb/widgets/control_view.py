@@ -53,7 +53,7 @@ class ControlView(HardenedWidget):
 
     def __init__(self, **traits: Any) -> None:
         self._watch = Watch(self._changed)
-        self._viewers: set[str] = set()
+        self._viewers: dict[str, None] = {}
         self._meter: Meter | None = None
         self._due: asyncio.TimerHandle | None = None
         self._refreshed_at = float("-inf")
@@ -153,14 +153,17 @@ class ControlView(HardenedWidget):
             core.call(function, *arguments)
 
     def _meet(self, viewer: str) -> None:
-        if self.comm is None or len(self._viewers) >= _VIEWERS:
+        if self.comm is None:
             return
-        self._viewers.add(viewer)
+        self._viewers[viewer] = None
+        if len(self._viewers) > _VIEWERS:
+            # pages that were reloaded say no goodbye
+            del self._viewers[next(iter(self._viewers))]
         self._refresh()
         self._greet()
 
     def _part(self, viewer: str) -> None:
-        self._viewers.discard(viewer)
+        self._viewers.pop(viewer, None)
         if not self._viewers:
             self._sleep()
 

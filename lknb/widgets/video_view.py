@@ -279,7 +279,7 @@ class VideoView(LaneWidget):
             self.stats = not self.stats
         elif action == "subscribe" and isinstance(publication, RemoteTrackPublication):
             publication.set_subscribed(True)
-            self._look_now()
+            self._look()
 
     def _core_room(self) -> CoreRoom | None:
         for holder in (self._subject.track, self._subject.publication, self._subject.participant):

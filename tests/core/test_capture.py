@@ -288,6 +288,17 @@ class TestLanes:
         assert len(frames) == 1
         assert source is not None
 
+    async def test_a_device_that_is_being_taken_outlives_a_change_of_lanes(self, world: World) -> None:
+        first = Page(world.captures)
+        opening = world.wish("camera")
+        asked = await wait_until(lambda: first.port.last("take"))
+        # the page has it already, and its answer is on the way
+        second = Page(world.captures, captured=(7,))
+        first.session.closed()
+        assert second.port.last("close") is None
+        second.say(type="done", request=asked["request"], width=640, height=480)
+        assert (await opening).capture == 7
+
     async def test_a_page_that_is_gone_ends_what_it_captured(self, world: World) -> None:
         page = Page(world.captures)
         source, _ = await world.source(page)

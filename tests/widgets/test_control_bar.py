@@ -84,6 +84,19 @@ class TestControlBar:
         press(core, bar, "room", "leave")
         await wait_until(lambda: not room.isconnected())
 
+    async def test_another_core_may_give_the_room_the_same_number(
+        self, core: ScriptedCore, room: Room, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from lknb.core.client import CoreClient
+
+        bar = ControlBar(room)
+        await room.disconnect()
+        after = ScriptedCore()
+        monkeypatch.setattr(CoreClient, "shared", lambda: after)
+        await room.connect("ws://somewhere", "token")
+        assert ("view", bar.core_room, bar._view) in after.listeners
+        assert ("view", bar.core_room, bar._view) not in core.listeners
+
     async def test_a_refusal_is_told_to_the_page_that_asked(self, core: ScriptedCore, room: Room) -> None:
         def refuse(header: Any, buffers: Any) -> Any:
             raise MediaDevicesError("The camera is blocked.", "camera", "denied")

@@ -86,6 +86,14 @@ class TestEveryView:
         view.comm.arrive({**BYE, "viewer": "page-2"})
         assert listeners(room) == before
 
+    async def test_pages_that_say_no_goodbye_keep_nobody_out(self, view: Any, room: Room) -> None:
+        for number in range(40):
+            view.comm.arrive({**HELLO, "viewer": f"reloaded-{number}"})
+        assert len(view._viewers) == 32
+        assert list(view._viewers)[-1] == "reloaded-39"
+        view.close()
+        assert not view._viewers
+
     async def test_junk_from_a_page_is_dropped(self, view: Any, core: ScriptedCore) -> None:
         opened(view)
         sent = len(core.sent("track_setting")) + len(core.sent("track_subscription"))
