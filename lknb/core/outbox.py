@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Any
 
 from lknb.logic.bandwidth import START_BPS, BandwidthEstimator
-from lknb.logic.pacer import Pacer
+from lknb.logic.pacer import CATCH_UP_S, Pacer
 from lknb.logic.rate_meter import RateMeter
 from lknb.wire import rtcp
 from lknb.wire.extension import pack_transport_sequence
@@ -84,14 +84,12 @@ class Outbox:
         """The packets of a picture leave when their turn comes, which may be at once."""
         for packet in packets:
             self._pacer.put(ssrc, packet)
-        if not self._scheduled:
-            self._pump()
+        self._begin()
 
     def put_again(self, packet: bytes) -> None:
         """A packet that was lost leaves as the next."""
         self._pacer.put_urgent(packet)
-        if not self._scheduled:
-            self._pump()
+        self._begin()
 
     def waiting(self, ssrc: int) -> int:
         """Packets of a stream that have not left yet."""
@@ -116,10 +114,18 @@ class Outbox:
             if not self._scheduled:
                 self._pump()
 
+    def _begin(self) -> None:
+        if not self._scheduled:
+            self._pacer.begin(self._clock())
+            self._pump()
+
     def _pump(self) -> None:
         self._scheduled = False
         now = self._clock()
         pacer, estimator = self._pacer, self.estimator
+        if estimator.probe_bps and now - pacer.free_at() > CATCH_UP_S:
+            pacer.spread(now)
+            estimator.restart_probe()
         pacer.rate_bps = estimator.probe_bps or _PACE * estimator.estimate_bps
         for _ in range(BURST_PACKETS):
             packet = pacer.take(now) or self._probe_packet(now)

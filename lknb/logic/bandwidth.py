@@ -141,6 +141,10 @@ class BandwidthEstimator:
             return False
         return self._probes.begin(self.estimate_bps, min(self.wanted_bps, self._remb_bps), now) is not None
 
+    def restart_probe(self) -> None:
+        """What was sent of a probe is too far behind its pace."""
+        self._probes.restart()
+
     def give_up_probe(self, now: float) -> None:
         """There is nothing to fill a probe with."""
         self._probes.give_up(now)

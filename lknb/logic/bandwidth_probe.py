@@ -21,10 +21,12 @@ _BEYOND_WANTED = 1.25
 _GO_ON_SHARE = 0.7
 """Of its rate that a cluster must have shown for the next one to follow at once."""
 
-_INTERVAL_S = 4.0
-_INTERVAL_MAX_S = 8.0
+_INTERVAL_S = 2.5
+_INTERVAL_MAX_S = 5.0
 _CALM_S = 1.0
 """After a decrease: the queue is to be empty again."""
+_AGAIN_S = 1.0
+"""After a cluster that measured nothing, which says nothing of the path either."""
 _LOST_S = 1.0
 
 _ARRIVED_SHARE = 0.7
@@ -65,6 +67,14 @@ class ProbePlan:
         cluster = self._cluster
         return cluster.take(size_bytes, now) if cluster is not None else 0
 
+    def restart(self) -> None:
+        """The cluster has paused for too long, which would be taken for the pace of the path: it is measured from the
+        next packet on."""
+        cluster = self._cluster
+        if cluster is not None and not cluster.complete:
+            self._number += 1
+            self._cluster = _Cluster(self._number, cluster.rate_bps, cluster.began_at)
+
     @property
     def rate_bps(self) -> float:
         """Of the cluster that is being sent; 0 when there is none."""
@@ -84,6 +94,9 @@ class ProbePlan:
             return None
         raised = measured_bps > estimate_bps
         self._conclude(raised, now)
+        if not measured_bps:
+            self._due_at = now + _AGAIN_S
+            return None
         if not raised:
             return None
         if measured_bps > _GO_ON_SHARE * cluster.rate_bps:
@@ -114,12 +127,23 @@ class ProbePlan:
 class _Cluster:
     """One burst."""
 
-    __slots__ = ("arrivals", "began_at", "bytes", "complete", "looked_at", "number", "packets", "rate_bps")
+    __slots__ = (
+        "arrivals",
+        "began_at",
+        "bytes",
+        "complete",
+        "first_at",
+        "looked_at",
+        "number",
+        "packets",
+        "rate_bps",
+    )
 
-    def __init__(self, number: int, rate_bps: float, now: float) -> None:
+    def __init__(self, number: int, rate_bps: float, began_at: float) -> None:
         self.number = number
         self.rate_bps = rate_bps
-        self.began_at = now
+        self.began_at = began_at
+        self.first_at = inf
         self.bytes = self.packets = 0
         self.complete = self.looked_at = False
         self.arrivals: list[Arrival] = []
@@ -127,13 +151,18 @@ class _Cluster:
     def take(self, size_bytes: int, now: float) -> int:
         if self.complete:
             return 0
+        if not self.packets:
+            self.first_at = now
         self.packets += 1
         self.bytes += size_bytes
-        enough = self.packets >= PROBE_PACKETS and self.bytes * 8 >= self.rate_bps * PROBE_S
+        # a late timer has left a pause, which is to be caught up with first
+        until_s = max(PROBE_S, now - self.first_at)
+        enough = self.packets >= PROBE_PACKETS and self.bytes * 8 >= self.rate_bps * until_s
         self.complete = enough or now - self.began_at > _LOST_S
         return self.number
 
     def measure(self) -> float | None:
+        """What the path took in bit/s; 0 when that cannot be told, None when it is too early."""
         arrivals = self.arrivals
         if not self.complete or len(arrivals) < _ARRIVED_SHARE * self.packets or len(arrivals) < 2:
             return None

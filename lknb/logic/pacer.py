@@ -11,6 +11,8 @@ from math import inf
 
 BURST_S = 0.01
 """What may leave at once, in time at the pace: usual pictures go in one piece, and timers need not be exact."""
+CATCH_UP_S = 0.05
+"""What a late timer has cost is made up for, up to this: on a busy machine the pace would be lost otherwise."""
 QUEUE_S = 1.0
 """Nothing waits longer: a longer queue is sent faster."""
 
@@ -18,7 +20,8 @@ _URGENT = 0
 
 
 class Pacer:
-    """`rate_bps` is the pace, infinite at first. Streams are numbers from 1 on (their SSRCs)."""
+    """`rate_bps` is the pace, infinite at first. Streams are numbers from 1 on (their SSRCs). `begin` goes before what is
+    put after a time in which nothing waited."""
 
     __slots__ = ("_free_at", "_streams", "_waiting_bytes", "rate_bps")
 
@@ -63,7 +66,11 @@ class Pacer:
     def spend(self, size_bytes: int, now: float) -> None:
         """So much leaves now, from the queue or past it."""
         pace_bps = max(self.rate_bps, self._waiting_bytes * 8 / QUEUE_S)
-        self._free_at = max(self._free_at, now) + size_bytes * 8 / pace_bps
+        self._free_at = max(self._free_at, now - CATCH_UP_S) + size_bytes * 8 / pace_bps
+
+    def begin(self, now: float) -> None:
+        """Nothing has waited until now: there is nothing to catch up with."""
+        self._free_at = max(self._free_at, now)
 
     def spread(self, now: float) -> None:
         """Without a burst from now on: the pace itself is to be measured."""

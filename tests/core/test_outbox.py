@@ -137,3 +137,24 @@ def test_sound_is_counted_with_its_headers() -> None:
         wire.outbox.send_now(packet(0, size=80, ssrc=2))
     assert abs(wire.outbox.sound_bps(wire.now) - 50 * 8 * len(packet(0, size=80)) - 50 * 8 * 38) < 2_000
     assert wire.outbox.sound_bps(wire.now + 2) == 0
+
+
+def test_a_probe_that_a_late_timer_has_torn_is_sent_once_more() -> None:
+    wire = Wire()
+    wire.outbox.padding = lambda: packet(9, size=255)
+    wire.outbox.estimator.wanted_bps = 2_400_000
+    wire.outbox.send_now(packet(0))
+    wire.outbox.on_rtcp(rtcp.TransportFeedback(1, 1, 1, 0, 0, (0,)), wire.now)
+    wire.outbox.tick(wire.now)
+    wire.run(wire.now + 0.005)
+    assert wire.outbox.estimator.probe_bps == 3_000_000
+    before, wire.now = len(wire.sent), wire.now + 0.2
+    wire.run(wire.now + 1.0)
+    assert wire.outbox.estimator.probe_bps == 0
+    receiver = TwccRecorder()
+    for number, sent_s in zip(wire.numbers()[1:], wire.times[1:], strict=True):
+        receiver.add(number or 0, int((sent_s + 0.01) * 1e6))
+    for feedback in receiver.build(1, 1):
+        wire.outbox.on_rtcp(feedback, wire.now)
+    assert len(wire.sent) > before + 10
+    assert 2_400_000 < wire.outbox.estimate_bps <= 3_000_000

@@ -30,6 +30,8 @@ SOUND_BYTES = 80
 KEYFRAME_FACTOR = 5
 _WIRE_BYTES = 38
 _PAYLOAD_BYTES = 1_150
+_TIMER_S = 0.001
+"""How late a loop's timers are, more or less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Call:
     """Bit/s of somebody else's packets in the same queue, by time."""
     used: float = 1.0
     """Of the bitrate an encoder may take: what easy pictures need."""
+    late_s: float = _TIMER_S
+    """A timer of the sender is late by up to this: a loop that is busy, or has no CPU."""
     stalled: Callable[[float], bool] | None = None
     """Whether the path holds everything back just now, as radio does, by time."""
 
@@ -67,6 +71,7 @@ class Call:
         self.up = Impairment(self.conditions, self.seed)
         self.down = Impairment(Conditions(delay_ms=self.conditions.delay_ms), self.seed + 1)
         self._random = random.Random(self.seed)
+        self._lateness = random.Random(self.seed)
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._rtp = {rid: itertools.count() for rid in (*self.layers_bps, "audio", "padding")}
@@ -114,18 +119,18 @@ class Call:
                 heapq.heappop(self._timers)[2]()
 
     def _call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
-        # a loop's timers are a millisecond late, more or less
-        at = self.now + delay_s + 0.001 * self._random.random()
+        at = self.now + delay_s + self.late_s * self._random.random()
         heapq.heappush(self._timers, (at, next(self._numbers), callback))
 
     def _every(self, period_s: float, callback: Callable[[], None]) -> None:
         due = self.now
+        late_s = self.late_s - _TIMER_S
 
         def fire() -> None:
             nonlocal due
             callback()
             due += period_s
-            heapq.heappush(self._timers, (due, next(self._numbers), fire))
+            heapq.heappush(self._timers, (due + late_s * self._lateness.random(), next(self._numbers), fire))
 
         heapq.heappush(self._timers, (due, next(self._numbers), fire))
 

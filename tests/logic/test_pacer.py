@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from lknb.logic.pacer import BURST_S, QUEUE_S, Pacer
+from lknb.logic.pacer import BURST_S, CATCH_UP_S, QUEUE_S, Pacer
 
 PACKET = bytes(1_000)
 
@@ -27,11 +27,38 @@ def test_without_a_pace_everything_leaves_at_once() -> None:
 def test_packets_leave_at_the_pace_after_a_short_burst() -> None:
     pacer = Pacer()
     pacer.rate_bps = 1_600_000  # 5 ms a packet
+    pacer.begin(5.0)
     for _ in range(60):
         pacer.put(1, PACKET)
     times = [now for now, _ in drain(pacer, 5.0)]
     assert times[:3] == [5.0, 5.0, 5.0]
     assert abs(times[-1] - (5.0 + 59 * 0.005 - BURST_S)) < 1e-6
+
+
+def take_late(pacer: Pacer, begin: float, late_s: float) -> float:
+    """When the last of 60 packets leaves, if whoever takes them always comes too late."""
+    pacer.rate_bps = 1_600_000
+    pacer.begin(begin)
+    for _ in range(60):
+        pacer.put(1, PACKET)
+    now = begin
+    while (deadline := pacer.deadline()) is not None:
+        now = max(now, deadline) + late_s
+        while pacer.take(now) is not None:
+            pass
+    return now
+
+
+def test_late_timers_do_not_cost_the_pace() -> None:
+    due = 5.0 + 59 * 0.005 - BURST_S
+    assert take_late(Pacer(), 5.0, 0.04) < due + 0.05
+    # and what lies still for longer than that is not sent in one burst
+    assert take_late(Pacer(), 5.0, 2 * CATCH_UP_S) > due + 0.1
+
+
+def test_time_in_which_nothing_waited_is_not_caught_up_with() -> None:
+    pacer = Pacer()
+    assert abs(take_late(pacer, 5.0, 0.0) - take_late(pacer, 9.0, 0.0) + 4.0) < 1e-6
 
 
 def test_pictures_that_fit_are_not_held_up() -> None:
