@@ -31,8 +31,9 @@ class CallPanel(Hardened, Box):  # type: ignore[misc]
         self._bar = ControlBar(room)
         self._own_layout = "layout" not in traits
         if self._own_layout:
-            traits["layout"] = Layout(width="100%", flex_flow="column nowrap")
+            traits["layout"] = Layout(width="100%")
         super().__init__((self._grid, self._bar), **traits)
+        self.add_class("lknb-panel")
 
     @property
     def room(self) -> Room:

@@ -10,7 +10,7 @@ from lknb.widgets.control_bar import ControlBar, bars_of
 
 WAIT_S = 5.0
 """For the lane of a page that has just been shown."""
-_BUTTONS = {"camera": "Turn camera on", "microphone": "Unmute microphone", "screen": "Share screen"}
+_BUTTONS = {"camera": "Turn camera on", "microphone": "Turn microphone on", "screen": "Share screen"}
 
 
 class PageBridge:

@@ -87,12 +87,16 @@ class JupyterLab:
     def server_pid(self) -> int:
         return self._server.pid
 
-    def open(self, cells: Sequence[str], *, name: str = "", dark: bool = False, scale: float = 1.0) -> Notebook:
-        """A notebook with these code cells, in a window of its own, its kernel ready."""
+    def open(
+        self, cells: Sequence[str], *, name: str = "", dark: bool = False, scale: float = 1.0,
+        context: BrowserContext | None = None,
+    ) -> Notebook:  # fmt: skip
+        """A notebook with these code cells, in a window of its own (or a tab of `context`), its kernel ready."""
         self._opened += 1
         name = name or f"notebook_{self._opened}.ipynb"
         (self.notebooks / name).write_text(json.dumps(_notebook_json(cells)))
-        context = self.browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=scale)
+        if context is None:
+            context = self.browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=scale)
         notebook = Notebook(self, context, name)
         notebook.load(reset=True)
         if dark:

@@ -19,11 +19,35 @@ const LEAVE_LINES = "M14 4H6v16h8M10 12h10M17 9l3 3-3 3";
 /** What a click waits for at most before the button can be pressed again. */
 const PENDING_MS = 10_000;
 
-/** @type {Record<string, { on: string, off: string, here: string, live: string, rest: string }>} */
+/**
+ * What a click does in each state, and what is drawn while it sends and while it does not.
+ * @type {Record<string, Record<DeviceState | "live" | "rest", string>>}
+ */
 const WORDS = {
-  camera: { on: "Turn camera on", off: "Turn camera off", here: "Use this page's camera", live: CAMERA_LINES, rest: CAMERA_OFF_LINES },
-  microphone: { on: "Unmute microphone", off: "Mute microphone", here: "Use this page's microphone", live: MICROPHONE_LINES, rest: MICROPHONE_OFF_LINES },
-  screen: { on: "Share screen", off: "Stop sharing the screen", here: "Share this page's screen", live: SCREEN_LINES, rest: SCREEN_LINES },
+  camera: {
+    off: "Turn camera on",
+    muted: "Turn camera on",
+    on: "Turn camera off",
+    page: "Use this page's camera",
+    live: CAMERA_LINES,
+    rest: CAMERA_OFF_LINES,
+  },
+  microphone: {
+    off: "Turn microphone on",
+    muted: "Unmute microphone",
+    on: "Mute microphone",
+    page: "Use this page's microphone",
+    live: MICROPHONE_LINES,
+    rest: MICROPHONE_OFF_LINES,
+  },
+  screen: {
+    off: "Share screen",
+    muted: "Share screen",
+    on: "Stop sharing the screen",
+    page: "Share this page's screen",
+    live: SCREEN_LINES,
+    rest: SCREEN_LINES,
+  },
 };
 
 /** A button of a device, and the menu beside it. */
@@ -69,9 +93,8 @@ class DeviceButton {
     this.button.disabled = session.state !== "open" || !!session.obstacle || !shown.connected || (!!this.pending && !asking);
     this.button.setAttribute("aria-pressed", String(isOn));
     this.button.classList.toggle("lknb-bar-busy", !!this.pending || asking);
-    const word = isOn ? words.off : state === "page" ? words.here : words.on;
-    setText(this.label, word);
-    this.button.title = word;
+    setText(this.label, words[this.state]);
+    this.button.title = words[this.state];
     const lines = isOn ? words.live : words.rest;
     if (lines !== this.lines) this.icon.replaceChildren(drawing(lines));
     this.lines = lines;

@@ -45,6 +45,8 @@ export class Session {
     /** @type {Record<string, number>} */
     this.timers = {};
     this.visible = "";
+    /** Whether anybody sees it, as was told. */
+    this.seen = false;
     this.onVisibility = () => {
       // once, though the views are rendered again when the picture is stored
       if (document.hidden) this.command({ type: "picture" });
@@ -104,6 +106,7 @@ export class Session {
     this.worker?.terminate();
     this.worker = null;
     this.visible = "";
+    this.seen = false;
   }
 
   orphan() {
@@ -254,20 +257,26 @@ export class Session {
     }
   }
 
-  /** Tell the Worker, and through it the core, how large the track is seen; soon, once it has settled. */
+  /** Tell the Worker, and through it the core, how large the track is seen, once it has settled. */
   look() {
-    this.setTimer("look", SIZE_SETTLES_MS, () => {
-      const seen = [...this.tiles].filter((tile) => tile.isSeen());
-      const visible = {
-        width: Math.max(0, ...seen.map((tile) => tile.width)),
-        height: Math.max(0, ...seen.map((tile) => tile.height)),
-        dpr: devicePixelRatio,
-        visible: seen.length > 0,
-      };
-      if (JSON.stringify(visible) === this.visible || !this.worker) return;
-      this.visible = JSON.stringify(visible);
-      this.command({ type: "visible", visible });
-    });
+    const begins = !this.seen && [...this.tiles].some((tile) => tile.isSeen());
+    // who begins to look waits for a picture, and in a page that is hidden timers run once a second
+    if (begins || document.hidden) this.#tellSeen();
+    else this.setTimer("look", SIZE_SETTLES_MS, () => this.#tellSeen());
+  }
+
+  #tellSeen() {
+    const seen = [...this.tiles].filter((tile) => tile.isSeen());
+    const visible = {
+      width: Math.max(0, ...seen.map((tile) => tile.width)),
+      height: Math.max(0, ...seen.map((tile) => tile.height)),
+      dpr: devicePixelRatio,
+      visible: seen.length > 0,
+    };
+    if (JSON.stringify(visible) === this.visible || !this.worker) return;
+    this.seen = visible.visible;
+    this.visible = JSON.stringify(visible);
+    this.command({ type: "visible", visible });
   }
 
   /**
