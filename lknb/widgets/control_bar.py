@@ -16,9 +16,7 @@ from lknb.errors import LknbError, TrackError
 from lknb.rtc.local_device import SOURCES
 from lknb.rtc.page_source import Device, ScreenShareCaptureOptions
 from lknb.rtc.room import Room
-from lknb.widgets import comm
 from lknb.widgets.esm import bar_code, bar_css, bar_esm
-from lknb.widgets.hardened import WIDGET_MIME_TYPE
 from lknb.widgets.label import visible_label
 from lknb.widgets.lane_widget import LaneWidget
 from lknb.widgets.watch import Watch
@@ -81,22 +79,11 @@ class ControlBar(LaneWidget):
             return
         self._watch.close()
         _bars.discard(self)
-        layout = self.layout
         super().close()
-        if self._own_layout:
-            layout.close()
 
     def __repr__(self) -> str:
         # stable, so that executed notebooks compare equal
         return f"ControlBar({visible_label(self._in_room.name)!r})"
-
-    def _ipython_display_(self, **_: Any) -> None:
-        comm.publish_display(self._repr_mimebundle_()[0])
-
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        text = {"text/plain": repr(self)}
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        return (text if self.comm is None else {**text, WIDGET_MIME_TYPE: view}), {}
 
     # ------------------------------------------------------------------ the room, on its loop
 

@@ -25,20 +25,20 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import anywidget
 import traitlets
 
 from lknb.core.client import CoreClient
 from lknb.errors import DisconnectedError, LknbError, TrackError
 from lknb.widgets import comm
 from lknb.widgets.comm_lane import KERNEL, CommLane, bring_up, open_lane
+from lknb.widgets.hardened import HardenedWidget
 
 _CLIENT_CHARACTERS = 64
 _ORIGIN_CHARACTERS = 512
 _ERROR_CHARACTERS = 1_000
 
 
-class LaneWidget(anywidget.AnyWidget):
+class LaneWidget(HardenedWidget):
     """A widget whose pages have lanes to the room core. Subclasses say what for, and hear what the core tells.
 
     `_join_lanes(client, room, track_sid)` is called once there is a room; everything `_on_...` may be called on any thread.
@@ -90,24 +90,11 @@ class LaneWidget(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Take the widget out of all pages. Harmless twice."""
-        opened = self.comm
-        if opened is None:
-            return
-        self._leave_lanes()
-        super().close()
-        opened.on_msg(None)
+        if self.comm is not None:
+            self._leave_lanes()
+            super().close()
 
     # ------------------------------------------------------------------ the comm, on any thread
-
-    @traitlets.observe("comm")
-    def _harden_comm(self, change: Any) -> None:
-        if change["new"] is not None:
-            comm.harden(change["new"])
-
-    def _send(self, msg: Mapping[str, Any], buffers: Sequence[bytes] | None = None) -> None:
-        opened = self.comm
-        if opened is not None:
-            comm.send(opened, msg, buffers or ())
 
     def _handle_custom_msg(self, content: Any, buffers: Sequence[Any]) -> None:
         kind = content.get("type") if isinstance(content, dict) else None

@@ -19,7 +19,6 @@ from lknb.widgets.esm import audio_code, audio_css, audio_esm
 from lknb.widgets.label import visible_label
 from lknb.widgets.lane_widget import LaneWidget
 
-WIDGET_MIME_TYPE = "application/vnd.jupyter.widget-view+json"
 START_TIMEOUT_S = 5.0
 _WIDTH = "320px"
 
@@ -122,22 +121,11 @@ class RoomAudio(LaneWidget):
             ("participant_connected", self._tell_volumes),
         ):
             self._in_room.off(event, handler)  # type: ignore[arg-type]
-        layout = self.layout
         super().close()
-        if self._own_layout:
-            layout.close()
 
     def __repr__(self) -> str:
         # stable, so that executed notebooks compare equal
         return f"RoomAudio({visible_label(self._in_room.name)!r})"
-
-    def _ipython_display_(self, **_: Any) -> None:
-        # ipywidgets takes the other method away when a widget is closed
-        comm.publish_display({"text/plain": repr(self)} if self.comm is None else self._repr_mimebundle_()[0])
-
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        return {"text/plain": repr(self), WIDGET_MIME_TYPE: view}, {}
 
     # ------------------------------------------------------------------ the room, on its loop
 

@@ -32,7 +32,6 @@ ViewState: TypeAlias = Literal[
 ]
 STATES: tuple[ViewState, ...] = get_args(ViewState)
 
-WIDGET_MIME_TYPE = "application/vnd.jupyter.widget-view+json"
 _USUAL_WIDTH_PIXELS = 640
 _LEAST_WIDTH_PIXELS = 320
 # what pages and the core say of a track that is there does not count while it is not
@@ -160,10 +159,7 @@ class VideoView(LaneWidget):
             return
         self._subject.close()
         self._measure(None)
-        layout = self.layout
         super().close()
-        if self._own_layout:
-            layout.close()
         self._picture.leave(repr(self))
 
     def __repr__(self) -> str:
@@ -172,7 +168,7 @@ class VideoView(LaneWidget):
 
     def _ipython_display_(self, **_: Any) -> None:
         if self.comm is None:
-            comm.publish_display({"text/plain": repr(self)})
+            super()._ipython_display_()
             return
         comm.publish_display(self._picture.bundle(), self._picture.display_id)
         self._picture.displayed()
@@ -181,8 +177,8 @@ class VideoView(LaneWidget):
         return self._picture.bundle(), {}
 
     def _bundle(self) -> dict[str, Any]:
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        return {"text/plain": repr(self), WIDGET_MIME_TYPE: view}
+        bundle: dict[str, Any] = super()._repr_mimebundle_()[0]
+        return bundle
 
     # ------------------------------------------------------------------ what is shown, on the loop of cells
 

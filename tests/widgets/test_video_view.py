@@ -10,7 +10,8 @@ from ipywidgets.widgets.widget import _instances
 from lknb.errors import CoreError, DisconnectedError, TrackError, WireError
 from lknb.rtc import display
 from lknb.widgets import VideoView
-from lknb.widgets.video_view import STATES, WIDGET_MIME_TYPE, video_view_of
+from lknb.widgets.hardened import WIDGET_MIME_TYPE
+from lknb.widgets.video_view import STATES, video_view_of
 from tests.widgets.conftest import RecordedTrack
 
 pytestmark = pytest.mark.usefixtures("recorded_comms")
