@@ -13,7 +13,7 @@ In the core process:
     process.py            from its socket to its end, soon after its kernel's
     link.py               its end of the link
     dispatch.py           messages -> functions, replies, cancellation
-    operation.py          the table of operations; all rooms and sources
+    operation.py          the table of operations; all rooms; sourcing.py: all sources
     session.py            one room, from connect to disconnect
     join.py               `/rtc/v1` or `/rtc`; options.py, address.py; refusal.py says why not
     signal.py             one signalling websocket

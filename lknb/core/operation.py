@@ -1,4 +1,4 @@
-"""What the kernel can ask the core for: the table of operations, and the rooms and sources they act on."""
+"""What the kernel can ask the core for: the table of operations, and the rooms they act on."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ from lknb.core.message import Header
 from lknb.core.options import ConnectOptions
 from lknb.core.reader import KernelReader
 from lknb.core.session import RoomSession
-from lknb.core.source import EncodedSource, FrameSource, describe_source, open_source
-from lknb.core.source.frames import frame_from_header
 from lknb.core.source.page import PageSource
+from lknb.core.sourcing import Sourcing
 from lknb.core.track import EncodedTrack, RemoteTrack
-from lknb.errors import CoreError, DisconnectedError, MediaError, PublishDataError, TrackError, WireError
+from lknb.errors import CoreError, DisconnectedError, PublishDataError, TrackError
 from lknb.logic.audience import Viewer
 from lknb.logic.track_setting import Dimensions
 
@@ -50,12 +49,11 @@ _FORWARDED = frozenset(
 
 
 class RoomCore:
-    """All rooms and sources of one kernel."""
+    """All rooms of one kernel, and with them its sources and its lanes."""
 
     def __init__(self, link: KernelLink) -> None:
         self._link = link
         self._rooms: dict[int, RoomSession] = {}
-        self._feeds: dict[int, Feed] = {}
         self._readers: dict[tuple[int, str], KernelReader] = {}
         self._attached: dict[tuple[int, str], dict[int, Viewer]] = {}
         self._ending: set[asyncio.Task[None]] = set()
@@ -65,6 +63,7 @@ class RoomCore:
             clock=time.monotonic,
         )
         self._captures = Captures(lambda handle: handle in self._rooms, link.send, self._mute_capture)
+        self._sourcing = Sourcing(link.send, self._captures, self._end_feed)
         self._lanes = LaneServer(
             self._find_track,
             kinds={"audio": sound, "capture": self._captures},
@@ -80,23 +79,20 @@ class RoomCore:
             "unpublish": self._unpublish,
             "mute": self._mute,
             "data": self._send_data,
-            "source_open": self._open_source,
-            "source_control": self._control_source,
-            "source_close": self._close_source,
             "read": self._read,
             "attach": self._attach,
             "track_setting": self._set_track,
             "track_subscription": self._subscribe_track,
-            "devices": self._devices,
             "stats": self._stats,
             "lane_ticket": self._lane_ticket,
             "lane_open": self._lane_open,
+            **self._sourcing.requests,
         }
         self.notices: dict[str, Notice] = {
-            "frame": self._frame,
             "keyframe": self._keyframe,
             "lane_up": self._lane_up,
             "lane_close": self._lane_close,
+            **self._sourcing.notices,
         }
 
     async def close(self) -> None:
@@ -105,8 +101,7 @@ class RoomCore:
             reader.close()
         leaving = [session.disconnect() for session in self._rooms.values()]
         await asyncio.gather(*leaving, *self._ending, self._lanes.close(), return_exceptions=True)
-        for feed in self._feeds.values():
-            feed.close()
+        self._sourcing.close()
         self._captures.close()
 
     # ------------------------------------------------------------------ rooms
@@ -185,7 +180,7 @@ class RoomCore:
     async def _publish(self, header: Header, buffers: list[bytes]) -> Reply:
         session = self._room(header)
         request = _parse(rtc.AddTrackRequest, buffers)
-        info = await session.publish(self._feed(header), header["codec"].lower(), request)
+        info = await session.publish(self._sourcing.feed(header), header["codec"].lower(), request)
         return Reply(
             {"sid": info.sid},
             (info.SerializeToString(),),
@@ -289,78 +284,15 @@ class RoomCore:
             return None
         return session.publication(sid) or session.track(sid)
 
-    # ------------------------------------------------------------------ sources
-
-    async def _open_source(self, header: Header, buffers: list[bytes]) -> Reply:
-        handle, kind = header["source"], header["kind"]
-        if handle in self._feeds:
-            raise CoreError(f"there is a source with handle {handle} already")
-        if header["type"] == "page":
-            return self._keep_source(handle, await self._captures.open_source(handle, header))
-        # a file is read to find out what is in it
-        opening = asyncio.get_running_loop().run_in_executor(None, open_source, header["type"], kind, header)
-        try:
-            source = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            opening.add_done_callback(_stop_opened)
-            raise
-        return self._keep_source(handle, source)
-
-    def _keep_source(self, handle: int, source: EncodedSource) -> Reply:
-        self._feeds[handle] = Feed(handle, source, lambda error: self._source_ended(handle, error))
-        if isinstance(source, FrameSource):
-            tell = {"source": handle}
-            source.on_keyframe_request = lambda rid: self._link.send({"event": "keyframe_request", **tell, "rid": rid})
-            source.on_control = lambda action, parameters: self._link.send(
-                {"event": "source_control", **tell, "action": action, **parameters}
-            )
-        return Reply(describe_source(source), undo=functools.partial(self._drop_source, handle))
-
-    async def _control_source(self, header: Header, buffers: list[bytes]) -> Reply:
-        parameters = {name: value for name, value in header.items() if name not in ("op", "id", "source", "action")}
-        source, action = self._feed(header).source, header["action"]
-        if isinstance(source, PageSource) and action == "acquire":
-            await source.acquire()
-        elif isinstance(source, PageSource) and action == "switch":
-            await source.switch(header["device_id"])
-        else:
-            return Reply(source.control(action, **parameters) or {})
-        return Reply()
-
-    async def _devices(self, header: Header, buffers: list[bytes]) -> Reply:
-        return Reply({"devices": await self._captures.devices(header)})
-
-    async def _close_source(self, header: Header, buffers: list[bytes]) -> Reply:
-        await self._drop_source(header["source"])
-        return Reply()
-
-    async def _drop_source(self, handle: int) -> None:
-        feed = self._feeds.pop(handle, None)
-        if feed is not None:
-            feed.close()
-
-    def _frame(self, header: Header, buffers: list[bytes]) -> None:
-        feed = self._feeds.get(header["source"])
-        if feed is None or not isinstance(feed.source, FrameSource):
-            return
-        try:
-            frame = frame_from_header(header, buffers[0] if buffers else b"")
-        except WireError:
-            logger.exception("a frame of the kernel cannot be read")
-            return
-        feed.source.push(frame)
+    # ------------------------------------------------------------------ sources in rooms
 
     def _mute_capture(self, handle: int, source: PageSource, on: bool) -> bool:
-        session, feed = self._rooms.get(handle), self._feeds.get(source.capture)
+        session, feed = self._rooms.get(handle), self._sourcing.feed_of(source.capture)
         return session is not None and feed is not None and session.mute_feed(feed, not on)
 
-    def _source_ended(self, handle: int, error: str | None) -> None:
-        feed = self._feeds.get(handle)
-        if feed is not None and isinstance(feed.source, PageSource):
-            # the page is gone, and the kernel may be busy: nobody is to look at a picture that stands still
-            for session in self._rooms.values():
-                session.end_feed(feed)
-        self._link.send({"event": "source_ended", "source": handle, "error": error})
+    def _end_feed(self, feed: Feed) -> None:
+        for session in self._rooms.values():
+            session.end_feed(feed)
 
     # ------------------------------------------------------------------ lookups
 
@@ -370,21 +302,9 @@ class RoomCore:
             raise DisconnectedError("the room is not connected")
         return session
 
-    def _feed(self, header: Header) -> Feed:
-        feed = self._feeds.get(header["source"])
-        if feed is None:
-            raise MediaError("the source is closed")
-        return feed
-
 
 def _lane_of(header: Header) -> tuple[int, str, str, str]:
     return header["room"], header["kind"], header["track_sid"], header["view"]
-
-
-def _stop_opened(opening: asyncio.Future[EncodedSource]) -> None:
-    """Nobody waits for this source any more."""
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().stop()
 
 
 def _size(header: Header) -> Dimensions | None:
