@@ -72,6 +72,7 @@ async def kernel():
 async def test_the_frames_of_a_track_go_to_the_page_once_it_has_said_hello(kernel):
     lane = kernel.open(hello=False)
     kernel.track.send(keyframe=True)
+    assert await kernel.settled(lane) == [], "somebody on the way may not know the lane yet"
     assert [header["type"] for header, _ in kernel.events] == ["state", "size"]
     kernel.say(lane, HELLO)
     assert [header["type"] for header in await kernel.settled(lane)] == ["open", "config", "chunk"]
