@@ -70,7 +70,6 @@ class DeviceButton {
     this.button.addEventListener("click", () => this.#click());
     this.menu = device === "screen" ? null : make("select", "lknb-bar-menu", { "aria-label": `Choose a ${device}`, title: `Choose a ${device}` });
     this.menu?.addEventListener("change", () => bar.session.click(device, "switch", this.menu?.value));
-    this.menu?.addEventListener("pointerdown", () => bar.refreshDevices());
     this.element = make("div", "lknb-bar-device", { "data-device": device }, this.button);
     if (device === "microphone") {
       this.meter = make("span", "lknb-bar-meter", { "aria-hidden": "true" });
