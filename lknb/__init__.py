@@ -11,7 +11,7 @@ their first use: `import lknb` itself is quick.
     connect.py      one call into a room            dev_server.py   the embedded server, as a child process
     access.py       access tokens                   api.py          livekit-api, re-exported
     errors.py       all errors, in one tree         limits.py       all bounds on what peers may send
-    cli.py          the `lknb` command              lab.py          its verb for notebooks
+    cli.py          the `lknb` command              lab.py, join.py its verbs for notebooks, and for a guest without one
 
     widgets/  >  rtc/  >  core/ | server/ and codec/  >  transport/  >  logic/  >  wire/      imports point down only
 """

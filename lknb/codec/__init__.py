@@ -9,11 +9,12 @@
     audio_encoder.py   20 ms of samples -> one Opus packet
     audio_decoder.py   Opus packets, and gaps between them -> samples
     opus.py            what the first byte of an Opus packet says
+    jpeg.py            one picture -> JPEG, for browsers that decode no video
     recording.py       a track or two -> a file: MP4, WebM, Matroska (container_writer.py), WAV, PNG
     resample.py        sample rates, channels and sample formats
     sample_queue.py    samples in as they come, out in pieces of one size
 
-Used by `rtc` (in the kernel process) and by `core.source` (in the core process); never by `server`, which forwards
-and does not decode. Nothing here knows of rooms, threads or event loops: every object belongs to one thread, the
-caller's.
+Used by `rtc` (in the kernel process) and in the core process by `core.source`, and by `core.lane_still` for pages that decode
+no video; never by `server`, which forwards and does not decode. Nothing here knows of rooms, threads or event loops: every
+object belongs to one thread, the caller's.
 """

@@ -20,7 +20,7 @@
 In js/, for the page: loader, dom, figure (figures in words). Of a video: video (the entry), session (one widget in one page),
 tile (one view), face and badge (its elements), host, dialer, uplink (its lane). Of the views without: control, and for each
 kind table, quality, speakers, plot, header, note, publish. For the Worker of a video: worker (the entry), channel, player
-(one lane), gate (what is decoded), painter (canvases and pictures), codec, message.
+(one lane), gate (what is decoded), painter (canvases and pictures), still (pictures in place of video), codec, message.
 
 For the sound of a room, in the page: audio (the entry), hearer (one room in one page), bar (one view), mixing (its end of the
 audio thread); output (the way out for all sound), page (what all widgets of a page share) and hear (what makes any view of a

@@ -123,15 +123,16 @@ class ParticipantGrid(Hardened, Box):  # type: ignore[misc]
         self._arrange()
 
     def _arrange(self) -> None:
-        names = {name_of(key): tile for key, tile in self._tiles.items()}
-        focused = names.get(self.focused)
-        for tile in names.values():
+        # an identity may read like the screen of another one: then the first of that name is large, and both are there
+        tiles = self.tiles
+        focused = next((tile for key, tile in self._tiles.items() if name_of(key) == self.focused), None)
+        for tile in tiles:
             tile.set_focused(tile is focused)
-        columns = _COLUMNS.get(len(names), _MOST_COLUMNS)
+        columns = _COLUMNS.get(len(tiles), _MOST_COLUMNS)
         classes = ["lknb-grid", f"lknb-columns-{columns}", *(["lknb-grid-focus"] if focused is not None else [])]
         if list(self._dom_classes) != classes:  # type: ignore[has-type]
             self._dom_classes = classes
-        children = (*names.values(), *([self._note] if self._note.text else []))
+        children = (*tiles, *([self._note] if self._note.text else []))
         if children != self.children:  # type: ignore[has-type]
             self.children = children
 

@@ -78,10 +78,8 @@ class StatsPlot(ControlView):
         Of a room, such a dictionary for each track, by its label in the legend.
         """
         with self._lock:
-            arrays = {sid: _arrays(points) for sid, points in self._points.items()}
-        if self._room is None:
-            return next(iter(arrays.values()), _arrays(()))
-        return {self._labels[sid]: series for sid, series in arrays.items()}
+            arrays = {self._labels[sid]: _arrays(points) for sid, points in self._points.items()}
+        return arrays if self._room is not None else next(iter(arrays.values()), _arrays(()))
 
     def figure(self) -> Figure:
         """What was measured, as a matplotlib figure. Raises TrackError without matplotlib."""

@@ -226,6 +226,15 @@ class TestParticipantGrid:
         await wait_until(lambda: grid.focused == "" and len(grid.tiles) == 3)
         grid.close()
 
+    async def test_nobody_hides_a_screen_by_an_identity_like_its_name(self, room: Room, core: ScriptedCore) -> None:
+        grid = ParticipantGrid(room)
+        core.update(person("bob", camera("TR_v"), microphone("TR_a"), screen("TR_s"), name="Bob", version=2))
+        core.update(person("bob/screen"))
+        await wait_until(lambda: len(grid.tiles) == 5)
+        assert [tile for tile in grid.tiles if tile not in grid.children] == []
+        assert sum(tile._about["focus"] == "on" for tile in grid.tiles) == 1
+        grid.close()
+
     async def test_alone_one_is_told_how_somebody_comes(self, core: ScriptedCore) -> None:
         core.join.room.name = 'a "b"\u202e'
         room = Room()
