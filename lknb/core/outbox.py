@@ -86,17 +86,17 @@ class Outbox:
             self._pacer.put(ssrc, packet)
         self._begin()
 
-    def put_again(self, packet: bytes) -> None:
+    def put_again(self, ssrc: int, packet: bytes) -> None:
         """A packet that was lost leaves as the next."""
-        self._pacer.put_urgent(packet)
+        self._pacer.put_urgent(ssrc, packet)
         self._begin()
 
     def waiting(self, ssrc: int) -> int:
-        """Packets of a stream that have not left yet."""
+        """Packets of a stream that have not left yet, but for those that leave again."""
         return self._pacer.waiting(ssrc)
 
     def drop(self, ssrc: int) -> int:
-        """Forget what waits of a stream; how many packets that were."""
+        """Forget what waits of a stream; how many packets that were which have never left."""
         return self._pacer.drop(ssrc)
 
     def on_rtcp(self, packet: rtcp.RtcpPacket, now: float) -> None:

@@ -166,7 +166,7 @@ class StreamSender:
             if packet is not None:
                 self.retransmitted += 1
                 self.retransmitted_octets += len(packet)
-                self._outbox.put_again(packet)
+                self._outbox.put_again(self.ssrc, packet)
 
     def note_report(self, block: rtcp.ReportBlock, wall_us: int) -> None:
         """What a receiver reports of this stream."""

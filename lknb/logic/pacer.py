@@ -16,18 +16,17 @@ CATCH_UP_S = 0.05
 QUEUE_S = 1.0
 """Nothing waits longer: a longer queue is sent faster."""
 
-_URGENT = 0
-
 
 class Pacer:
-    """`rate_bps` is the pace, infinite at first. Streams are numbers from 1 on (their SSRCs). `begin` goes before what is
+    """`rate_bps` is the pace, infinite at first. Streams are numbers (their SSRCs). `begin` goes before what is
     put after a time in which nothing waited."""
 
-    __slots__ = ("_free_at", "_streams", "_waiting_bytes", "rate_bps")
+    __slots__ = ("_free_at", "_streams", "_urgent", "_waiting_bytes", "rate_bps")
 
     def __init__(self) -> None:
         self.rate_bps = inf
         self._streams: dict[int, deque[bytes]] = {}
+        self._urgent: deque[tuple[int, bytes]] = deque()
         self._waiting_bytes = 0
         self._free_at = -inf
 
@@ -36,29 +35,36 @@ class Pacer:
         self._streams.setdefault(stream, deque()).append(packet)
         self._waiting_bytes += len(packet)
 
-    def put_urgent(self, packet: bytes) -> None:
+    def put_urgent(self, stream: int, packet: bytes) -> None:
         """A packet is to leave before all others."""
-        self.put(_URGENT, packet)
+        self._urgent.append((stream, packet))
+        self._waiting_bytes += len(packet)
 
     def waiting(self, stream: int) -> int:
-        """Packets of a stream that wait."""
+        """Packets of a stream that wait, urgent ones not counted."""
         return len(self._streams.get(stream, ()))
 
     def drop(self, stream: int) -> int:
-        """Forget what waits of a stream; how many packets that were."""
+        """Forget what waits of a stream; how many packets that were, urgent ones not counted."""
         packets = self._streams.pop(stream, ())
-        self._waiting_bytes -= sum(map(len, packets))
+        urgent = [packet for other, packet in self._urgent if other == stream]
+        if urgent:
+            self._urgent = deque(item for item in self._urgent if item[0] != stream)
+        self._waiting_bytes -= sum(map(len, packets)) + sum(map(len, urgent))
         return len(packets)
 
     def take(self, now: float) -> bytes | None:
         """The packet that may leave now; None if none may, or none waits."""
-        if not self._streams or now < self._free_at - BURST_S:
+        if not (self._streams or self._urgent) or now < self._free_at - BURST_S:
             return None
-        stream = _URGENT if _URGENT in self._streams else next(iter(self._streams))
-        packets = self._streams.pop(stream)
-        packet = packets.popleft()
-        if packets:
-            self._streams[stream] = packets
+        if self._urgent:
+            _, packet = self._urgent.popleft()
+        else:
+            stream = next(iter(self._streams))
+            packets = self._streams.pop(stream)
+            packet = packets.popleft()
+            if packets:
+                self._streams[stream] = packets
         self.spend(len(packet), now)
         self._waiting_bytes -= len(packet)
         return packet
@@ -78,7 +84,7 @@ class Pacer:
 
     def deadline(self) -> float | None:
         """When to call `take`; None while nothing waits."""
-        return self.free_at() if self._streams else None
+        return self.free_at() if self._streams or self._urgent else None
 
     def free_at(self) -> float:
         """When the next packet may leave, if there is one."""

@@ -56,7 +56,7 @@ def test_packets_are_numbered_in_the_order_they_leave_in() -> None:
     wire = Wire()
     wire.outbox.put(1, [packet(number) for number in range(20)])
     wire.outbox.send_now(packet(0, size=80, ssrc=2))
-    wire.outbox.put_again(packet(3))
+    wire.outbox.put_again(1, packet(3))
     wire.run(12.0)
     assert wire.numbers() == list(range(1, 23))
     order = [(view.ssrc, view.sequence_number) for view in wire.sent]

@@ -78,7 +78,7 @@ def test_streams_take_turns_and_what_was_lost_goes_first() -> None:
     for index in range(4):
         pacer.put(1, b"big%d" % index)
     pacer.put(2, b"small")
-    pacer.put_urgent(b"again")
+    pacer.put_urgent(1, b"again")
     assert [packet for _, packet in drain(pacer, 1.0)] == [b"again", b"big0", b"small", b"big1", b"big2", b"big3"]
 
 
@@ -88,6 +88,8 @@ def test_a_stream_can_be_dropped() -> None:
     for _ in range(5):
         pacer.put(1, PACKET)
     pacer.put(2, b"x")
+    # what is sent again of it goes with it: it would hold up all that is still wanted
+    pacer.put_urgent(1, PACKET)
     assert pacer.waiting(1) == 5
     assert pacer.drop(1) == 5
     assert pacer.drop(1) == pacer.waiting(1) == 0
