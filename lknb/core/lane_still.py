@@ -102,6 +102,10 @@ class StillTrack:
         except MediaError as error:
             logger.warning("a picture is left out: %s", error)
             lost = True
+        except Exception:
+            # one picture's fault must not be the last of all
+            logger.exception("a picture is left out")
+            self._decoder, lost = None, True
         # closed together with the core
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._hand_on, still, lost)

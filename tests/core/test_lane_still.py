@@ -10,6 +10,7 @@ import numpy as np
 import pytest_asyncio
 from PIL import Image
 
+from lknb.core import lane_still
 from lknb.core.lane import LaneServer
 from lknb.core.message import decode_message, encode_message
 from lknb.wire.frame import EncodedFrame
@@ -136,3 +137,17 @@ async def test_a_page_that_decodes_video_gets_video():
     assert page.stills()[0][1] == frames[0].data
     assert page.kinds() == ["vp8"]
     await page.server.close()
+
+
+async def test_a_fault_in_one_picture_is_not_the_end(page, monkeypatch, caplog):
+    def fail(*_):
+        raise RuntimeError("a bug")
+
+    frames = vp8([GREEN])
+    with monkeypatch.context() as broken:
+        broken.setattr(lane_still, "encode_jpeg", fail)
+        for count in range(lane_still.QUEUE_FRAMES + 1):
+            page.send(*frames)
+            await wait_until(lambda: len(caplog.records) > count)  # noqa: B023
+    page.send(*vp8([BLUE]))
+    await wait_until(lambda: len(page.stills()) == 1)
