@@ -23,6 +23,8 @@ _RISE_PER_S = 1.08
 _SMOOTHING = 0.8
 _FALL_SHARE = 0.7
 _SAME_SHARE = 0.6
+_EFFECT_S = 0.7
+"""Until a fall shows: a full queue, and what is on its way, still loses what was sent before it."""
 
 
 class LossController:
@@ -33,7 +35,7 @@ class LossController:
     given back. (The draft lets the rate sink for good where a tenth is lost.)
     """
 
-    __slots__ = ("_lost", "_opened_at", "_own_loss", "_smoothed", "_top_bps", "_top_loss", "_total", "bps")
+    __slots__ = ("_fallen_s", "_lost", "_opened_at", "_own_loss", "_smoothed", "_top_bps", "_top_loss", "_total", "bps")
 
     def __init__(self) -> None:
         self.bps = inf
@@ -44,6 +46,7 @@ class LossController:
         self._top_bps: float | None = None
         """The rate at which a fall began, and the loss then."""
         self._top_loss = 0.0
+        self._fallen_s = 0.0
 
     def add(self, lost: int, arrived: int, sending_bps: float, arrived_bps: float | None, now: float) -> bool:
         """So many packets were lost, so many arrived; `sending_bps` is the estimate in force. True when the cap fell."""
@@ -77,7 +80,11 @@ class LossController:
             # less may have been sent than the estimate allows: a fall that does not reach that can have no effect
             sent_bps = falling_bps if arrived_bps is None else arrived_bps / max(1 - loss, 0.01)
             self._top_bps, self._top_loss = min(falling_bps, sent_bps), self._smoothed
+            self._fallen_s = 0.0
         elif falling_bps < _FALL_SHARE * self._top_bps and not heavy:
+            self._fallen_s += passed_s
+            if self._fallen_s < _EFFECT_S:
+                return False
             if self._smoothed > _SAME_SHARE * self._top_loss:
                 self._own_loss, self._top_bps, self.bps = self._smoothed, None, inf
                 return False
