@@ -2,7 +2,7 @@
 
     room.py               a room: joining, leaving, waiting        room_info.py, room_sid.py   what is known of it
     core_room.py          the room as the core process has it: requests out, events in, on one loop
-    announcer.py          from what happened in the roster to the events users hear
+    announcer.py          from what happened in the roster to the events users hear; data_announcer.py from data packets
     event_emitter.py      handlers and their rules
     participant.py        everybody; local_participant.py ourselves
     track_publication.py  what was announced; track.py what flows; track_request.py what we tell of ours

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
-from livekit.protocol import models, rtc
+from livekit.protocol import rtc
 
 from lknb.core.client import CoreClient
 from lknb.errors import ConnectError, CoreError, DisconnectedError, LknbError
@@ -17,11 +17,10 @@ from lknb.logic.room_state import RECONNECTING, RoomChange, RoomState, RoomState
 from lknb.logic.roster import Roster
 from lknb.rtc.announcer import Announcer
 from lknb.rtc.core_room import CoreRoom
-from lknb.rtc.data_packet import DataPacket, SipDTMF, read_segments
+from lknb.rtc.data_announcer import tell_data
 from lknb.rtc.display import display_view
 from lknb.rtc.enumeration import (
     ConnectionState,
-    DataPacketKind,
     DisconnectReason,
     TrackKind,
     TrackSource,
@@ -67,7 +66,7 @@ class Room(RoomInfo):
             "track_subscribed": lambda header, _: self._announcer.subscribed(header["track_sid"]),
             "track_unsubscribed": lambda header, _: self._announcer.unsubscribed(header["track_sid"]),
             "sight": lambda header, _: self._announcer.seen(header),
-            "data": lambda header, buffers: self._take_data(models.DataPacket.FromString(buffers[0]), header),
+            "data": lambda header, buffers: tell_data(self, buffers[0], reliable=header["reliable"]),
             "state": lambda header, _: self._follow(RoomState(header["state"])),
             "disconnected": lambda header, _: self._finish(_reason(header.get("reason", 0)), header.get("message", "")),
         }
@@ -315,23 +314,6 @@ class Room(RoomInfo):
                 self._tell("token_refreshed")
             case _:
                 self._announcer.tell(self._roster.handle(message))
-
-    def _take_data(self, packet: models.DataPacket, header: Mapping[str, Any]) -> None:
-        participant = self._remote_participants.get(packet.participant_identity or packet.user.participant_identity)
-        match packet.WhichOneof("value"):
-            case "user":
-                kind = DataPacketKind.KIND_RELIABLE if header["reliable"] else DataPacketKind.KIND_LOSSY
-                data = DataPacket(packet.user.payload, kind, participant, packet.user.topic)
-                self._tell("data_received", data)
-                if participant is not None:
-                    participant._tell("data_received", data)
-            case "sip_dtmf":
-                self._tell("sip_dtmf_received", SipDTMF(packet.sip_dtmf.code, packet.sip_dtmf.digit, participant))
-            case "transcription":
-                said = packet.transcription
-                speaker = self._find(said.transcribed_participant_identity)
-                publication = speaker.track_publications.get(said.track_id) if speaker is not None else None
-                self._tell("transcription_received", read_segments(said), speaker, publication)
 
     def _follow(self, state: RoomState) -> None:
         before = self._machine.state
