@@ -291,8 +291,10 @@ async def test_a_join_can_be_cancelled_at_any_point(
     began = time.monotonic()
     await (await join("measured")).disconnect()
     longest_s = 1.3 * (time.monotonic() - began)
-    joined = 0
-    for step in range(40):
+    joined = step = 0
+    # a machine that became slower needs more steps to reach the end of a join
+    while step < 40 or not joined:
+        step += 1
         try:
             async with asyncio.timeout(longest_s * step / 40):
                 room = await lknb.connect(name, identity=f"ghost-{step}", server=server)
@@ -300,7 +302,6 @@ async def test_a_join_can_be_cancelled_at_any_point(
             continue
         joined += 1
         await room.disconnect()
-    assert joined, "the longest step did not reach the end of a join"
 
     async def only_bob() -> bool:
         return await identities(server, name) == ["bob"]
