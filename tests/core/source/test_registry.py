@@ -33,6 +33,7 @@ def test_the_whole_header_of_a_request_will_do() -> None:
         "width": 640,
         "height": 360,
         "stereo": False,
+        "duration_s": None,
         "layers": [asdict(layer) for layer in plan_layers(640, 360)],
     }
 
