@@ -152,7 +152,8 @@ class FrameWriter:
     def _put_at(self, recording: Recording, frame: EncodedFrame, frame_us: int, origin_us: int) -> None:
         line = self._line(frame)
         line.reached_us = max(line.reached_us, frame_us)
-        if origin_us <= frame_us < self._end_us() and not recording.done:
+        # the picture it begins with is in it, however soon it was stopped
+        if origin_us <= frame_us < max(self._end_us(), origin_us + 1) and not recording.done:
             recording.write(frame, frame_us - origin_us)
 
     def _line(self, frame: EncodedFrame) -> _Line:
