@@ -122,6 +122,8 @@ class ControlView(HardenedWidget):
 
     def _changed(self) -> None:
         """Something may be different: show it soon, and not more than five times a second."""
+        if self.comm is None:
+            return
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:

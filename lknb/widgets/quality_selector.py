@@ -90,13 +90,12 @@ class QualitySelector(ControlView):
         self._told = []
 
     def _take_flows(self, flows: Flows) -> None:
-        before, flow = self._received, flows.get(self._publication.sid, Flow())
-        self._received = flow
+        flow = self._received = flows.get(self._publication.sid, Flow())
         figures = [round(flow.bitrate_bps / 1000) * 1000, flow.width, flow.height, self.received]
         if figures != self._told:
             self._told = figures
             self.send({"type": "flow", "figures": figures})
         core = self._core()
-        if bool(flow.bitrate_bps) != bool(before.bitrate_bps) and core is not None:
+        if core is not None:
             # adaptive stream pauses and goes on without an event
             core.call(self._changed)

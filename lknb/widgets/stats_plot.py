@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lknb.errors import TrackError
 from lknb.rtc.core_room import CoreRoom
+from lknb.rtc.enumeration import TrackKind
 from lknb.rtc.participant import Participant
 from lknb.rtc.room import Room
 from lknb.rtc.track_publication import TrackPublication
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
 SERIES = ("time_s", "bitrate_bps", "height", "frames_per_s", "lost", "level")
 KEPT_S = 600.0
 _PANELS = (
-    ("bitrate_bps", "bitrate\nkbit/s", 1e-3),
-    ("height", "picture\nheight", 1.0),
-    ("lost", "loss\n%", 100.0),
-    ("level", "audio\nlevel", 1.0),
+    ("bitrate_bps", "bitrate\nkbit/s", 1e-3, ""),
+    ("height", "picture\nheight", 1.0, "video"),
+    ("lost", "loss\n%", 100.0, ""),
+    ("level", "audio\nlevel", 1.0, "audio"),
 )
 
 Point = tuple[float, ...]
@@ -87,9 +88,11 @@ class StatsPlot(ControlView):
             from matplotlib import pyplot
         except ImportError:
             raise TrackError("figure() needs matplotlib: pip install matplotlib") from None
-        figure, axes = pyplot.subplots(len(_PANELS), 1, sharex=True, figsize=(8, 6), layout="constrained")
+        panels = [each for each in _PANELS if not self._kind() or each[3] in ("", self._kind())]
+        size = (8, 1.5 * len(panels))
+        figure, axes = pyplot.subplots(len(panels), 1, sharex=True, figsize=size, layout="constrained")
         tracks = self.data if self._room is not None else {self._label(): self.data}
-        for axis, (series, label, scale) in zip(axes, _PANELS, strict=True):
+        for axis, (series, label, scale, _) in zip(axes, panels, strict=True):
             for name, arrays in tracks.items():
                 # a name with an underscore in front would be left out of the legend, and $ would be mathematics
                 axis.plot(arrays["time_s"], arrays[series] * scale, label="\u200c" + name.replace("$", r"\$"))
@@ -146,7 +149,14 @@ class StatsPlot(ControlView):
 
     def _describe(self) -> dict[str, Any]:
         empty = "" if self._core() is not None or self._points else "Not in the room: nothing flows."
-        return {"window_s": self._window_s, "interval_s": INTERVAL_S, "labels": dict(self._labels), "empty": empty}
+        timing = {"window_s": self._window_s, "interval_s": INTERVAL_S}
+        return {**timing, "kind": self._kind(), "labels": dict(self._labels), "empty": empty}
+
+    def _kind(self) -> str:
+        """`video` or `audio` of a track; empty of a room, which has both."""
+        if self._publication is None:
+            return ""
+        return "video" if self._publication.kind == TrackKind.KIND_VIDEO else "audio"
 
     def _take(self, flows: Flows) -> None:
         """A measurement, on the link's thread."""

@@ -43,7 +43,6 @@ class SubscriptionTable(ControlView):
     def __init__(self, room: Room, **traits: Any) -> None:
         self._room = room
         self._told: dict[str, list[Any]] = {}
-        self._flowing: set[str] = set()
         super().__init__(**traits)
 
     @property
@@ -101,11 +100,9 @@ class SubscriptionTable(ControlView):
         self._told = now
         if changed:
             self.send({"type": "flows", "rows": changed})
-        flowing = {sid for sid, flow in flows.items() if flow.bitrate_bps}
         core = self._core()
-        if flowing != self._flowing and core is not None:
+        if core is not None:
             # adaptive stream pauses and goes on without an event
-            self._flowing = flowing
             core.call(self._changed)
 
     def _info(self, sid: str) -> Any:

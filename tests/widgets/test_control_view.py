@@ -323,12 +323,7 @@ class TestStatsPlot:
         assert set(plot.data) == {"time_s", "bitrate_bps", "height", "frames_per_s", "lost", "level"}
         await wait_until(lambda: len(plot.data["time_s"]) >= 1, 5)
         figure = plot.figure()
-        assert [axis.get_ylabel() for axis in figure.axes] == [
-            "bitrate\nkbit/s",
-            "picture\nheight",
-            "loss\n%",
-            "audio\nlevel",
-        ]
+        assert [axis.get_ylabel() for axis in figure.axes] == ["bitrate\nkbit/s", "picture\nheight", "loss\n%"]
         assert len(figure.axes[0].lines) == 1
         plot.close()
 

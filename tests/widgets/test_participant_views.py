@@ -18,7 +18,18 @@ from lknb.errors import TrackError
 from lknb.rtc import display
 from lknb.rtc.enumeration import TrackSource
 from lknb.rtc.room import Room
-from lknb.widgets import ParticipantGrid, ParticipantTile, RoomPanel, VideoView
+from lknb.widgets import (
+    CallPanel,
+    CameraPreview,
+    ControlBar,
+    DevicePicker,
+    ParticipantGrid,
+    ParticipantTile,
+    PublishPanel,
+    RoomAudio,
+    RoomPanel,
+    VideoView,
+)
 from lknb.widgets.participant_tile import participant_tile_of
 from lknb.widgets.room_panel import room_panel_of
 from tests.kit.poll import wait_until
@@ -34,6 +45,12 @@ MAKERS = {
     "tile": lambda room: ParticipantTile(room.remote_participants["bob"]),
     "grid": ParticipantGrid,
     "panel": lambda room: RoomPanel(room, sections=["subscriptions", "speakers", "stats"]),
+    "bar": ControlBar,
+    "call": CallPanel,
+    "publish": PublishPanel,
+    "preview": lambda room: CameraPreview(),
+    "picker": lambda room: DevicePicker(),
+    "sound": RoomAudio,
 }
 
 
@@ -298,7 +315,7 @@ class TestRoomPanel:
 
 
 @pytest.mark.parametrize("kind", MAKERS)
-async def test_fifty_leave_nothing(kind: str, room: Room, core: ScriptedCore) -> None:
+async def test_two_hundred_leave_nothing(kind: str, room: Room, core: ScriptedCore) -> None:
     make = MAKERS[kind]
     make(room).close()
     gc.collect()
@@ -306,7 +323,7 @@ async def test_fifty_leave_nothing(kind: str, room: Room, core: ScriptedCore) ->
         len(_instances), len(comm.get_comm_manager().comms), listeners(room), len(core.listeners), threading.active_count()
     )  # fmt: skip
     gone = []
-    for _ in range(50):
+    for _ in range(200):
         view = make(room)
         gone.append(weakref.ref(view))
         view.close()

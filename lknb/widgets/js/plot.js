@@ -5,11 +5,12 @@ import { ElementList, make, setText } from "./dom.js";
 import { axisEnd, bitrateText } from "./figure.js";
 
 /** Time, bits a second, height, frames a second, lost, level. @typedef {[number, number, number, number, number, number]} Point */
-/** @typedef {{ window_s: number, interval_s: number, labels: Record<string, string>, empty: string }} Shown */
+/** @typedef {{ window_s: number, interval_s: number, kind: string, labels: Record<string, string>, empty: string }} Shown */
 /**
  * @typedef {object} Panel
  * @property {string} name
  * @property {number} column
+ * @property {"video" | "audio"} [kind] of which tracks only
  * @property {number} least the axis ends there or later
  * @property {number[]} [ends] where it may end, instead of round numbers
  * @property {(value: number) => string} text
@@ -18,9 +19,9 @@ import { axisEnd, bitrateText } from "./figure.js";
 /** @type {Panel[]} */
 const PANELS = [
   { name: "Bitrate", column: 1, least: 100_000, text: bitrateText },
-  { name: "Picture height", column: 2, least: 180, ends: [180, 360, 540, 720, 1080, 1440, 2160], text: (value) => `${value} px` },
+  { name: "Picture height", column: 2, kind: "video", least: 180, ends: [180, 360, 540, 720, 1080, 1440, 2160], text: (value) => `${value} px` },
   { name: "Loss", column: 4, least: 0.05, ends: [0.05, 0.1, 0.2, 0.5, 1], text: (value) => `${Number((value * 100).toFixed(1))} %` },
-  { name: "Audio level", column: 5, least: 0.1, ends: [0.1, 0.2, 0.5, 1], text: (value) => value.toFixed(2) },
+  { name: "Audio level", column: 5, kind: "audio", least: 0.1, ends: [0.1, 0.2, 0.5, 1], text: (value) => value.toFixed(2) },
 ];
 const PANEL_PIXELS = 74;
 const AXIS_PIXELS = 18;
@@ -62,20 +63,27 @@ class StatsPlot {
     /** @type {Record<string, Point[]>} */
     this.points = {};
     /** @type {Shown} */
-    this.shown = { window_s: 60, interval_s: 0.5, labels: {}, empty: "" };
+    this.shown = { window_s: 60, interval_s: 0.5, kind: "", labels: {}, empty: "" };
+    this.panels = PANELS;
     this.width = 0;
     this.observer = new ResizeObserver((entries) => this.#resize(entries[entries.length - 1].contentRect.width));
     this.observer.observe(this.canvas);
-    this.canvas.style.height = `${PANELS.length * PANEL_PIXELS + AXIS_PIXELS}px`;
   }
 
   dispose() {
     this.observer.disconnect();
   }
 
+  get height() {
+    return this.panels.length * PANEL_PIXELS + AXIS_PIXELS;
+  }
+
   /** @param {Shown} shown */
   update(shown) {
     this.shown = shown;
+    // one track has no figures of the other kind
+    this.panels = PANELS.filter(({ kind }) => !kind || !shown.kind || kind === shown.kind);
+    this.canvas.style.height = `${this.height}px`;
     setText(this.empty, shown.empty);
     this.empty.hidden = !shown.empty;
     const sids = Object.keys(shown.labels);
@@ -83,7 +91,7 @@ class StatsPlot {
       swatch.style.background = COLOURS[index % COLOURS.length];
       setText(label, shown.labels[sids[index]]);
     });
-    this.draw();
+    this.#resize(this.width);
   }
 
   /** @param {{ type: string, past: Record<string, Point[]>, points: Record<string, Point> }} message */
@@ -116,7 +124,7 @@ class StatsPlot {
     const sids = Object.keys(this.shown.labels);
     const lines = sids.map((sid) => pointsSince(this.points[sid] ?? [], since));
     const ink = { text: style.color, line: style.getPropertyValue("--lknb-line") || "#ccc" };
-    PANELS.forEach((panel, index) => this.#drawPanel(context, panel, index * PANEL_PIXELS, lines, since, ink));
+    this.panels.forEach((panel, index) => this.#drawPanel(context, panel, index * PANEL_PIXELS, lines, since, ink));
     this.#drawTime(context, ink);
     this.canvas.setAttribute("aria-label", describe(sids, this.shown.labels, lines));
   }
@@ -170,7 +178,7 @@ class StatsPlot {
    * @param {{ text: string }} ink
    */
   #drawTime(context, ink) {
-    const y = PANELS.length * PANEL_PIXELS + 10;
+    const y = this.panels.length * PANEL_PIXELS + 10;
     context.fillStyle = ink.text;
     context.textAlign = "left";
     context.fillText(`${Math.round(this.shown.window_s)} s ago`, 0, y);
@@ -182,7 +190,7 @@ class StatsPlot {
   #resize(width) {
     this.width = Math.round(width);
     this.canvas.width = this.width * devicePixelRatio;
-    this.canvas.height = (PANELS.length * PANEL_PIXELS + AXIS_PIXELS) * devicePixelRatio;
+    this.canvas.height = this.height * devicePixelRatio;
     this.draw();
   }
 }
