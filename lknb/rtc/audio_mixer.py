@@ -149,7 +149,8 @@ class AudioMixer:
                 logger.warning("an input of a mixer failed: %r", error)
             return
         frame = read.result()
-        if (frame.sample_rate, frame.num_channels) != (self._sample_rate_hz, self._channels):
+        shape = (getattr(frame, "sample_rate", None), getattr(frame, "num_channels", None))
+        if shape != (self._sample_rate_hz, self._channels):
             each.ended = True
             expected = f"{self._sample_rate_hz} Hz and {self._channels} channels"
             logger.warning("an input of a mixer was left out: expected %s, got %r from %r", expected, frame, stream)

@@ -110,14 +110,19 @@ class LocalDevices:
     ) -> LocalTrackPublication:
         """Publish a screen, and its sound when that was asked for and is to be had."""
         publication = await self.enable("screen", capture, publish, client=client)
-        if capture.audio and self._published("screen_audio") is None:
+        if capture.audio:
             async with self._locks["screen_audio"]:
-                try:
-                    await self._publish("screen_audio", capture, None, client)
-                except MediaDevicesError as error:
-                    # the person shared something without sound
-                    logger.debug("the screen is shared without its sound: %s", error)
+                # another call may have published it while this one waited
+                if self._published("screen_audio") is None:
+                    await self._publish_screen_audio(capture, client)
         return publication
+
+    async def _publish_screen_audio(self, capture: ScreenShareCaptureOptions, client: str) -> None:
+        try:
+            await self._publish("screen_audio", capture, None, client)
+        except MediaDevicesError as error:
+            # the person shared something without sound
+            logger.debug("the screen is shared without its sound: %s", error)
 
     async def switch(self, device: Device, device_id: str) -> None:
         """Go on with another device, now and whenever one of the kind is published. Raises `MediaDevicesError`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,13 +75,16 @@ async def test_inputs_that_fail_or_do_not_fit_are_left_out(caplog: pytest.LogCap
     async def other_rate() -> AsyncIterator[AudioFrame]:
         yield AudioFrame.create(8_000, 1, 160)
 
+    async def no_frames() -> AsyncIterator[Any]:
+        yield b"not a frame"
+
     mixer = AudioMixer(RATE_HZ, 1, blocksize=320)
-    for stream in (broken(), other_rate(), steady(5, 2)):
+    for stream in (broken(), other_rate(), no_frames(), steady(5, 2)):
         mixer.add_stream(stream)
     mixer.end_input()
     assert set(await everything(mixer)) == {5}
     assert "no such luck" in caplog.text
-    assert "expected 16000 Hz and 1 channels" in caplog.text
+    assert caplog.text.count("expected 16000 Hz and 1 channels") == 2
 
 
 async def test_closing_ends_inputs_that_wait() -> None:
