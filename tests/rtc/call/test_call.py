@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,38 +21,10 @@ from lknb.core.client import CoreClient
 from lknb.errors import ConnectError, DisconnectedError, PublishTrackError, RequestError, TrackError
 from lknb.rtc.room import Room
 from tests.kit.poll import wait_until
+from tests.rtc.call import Join
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ORANGE = (230, 120, 20)
-
-Join = Callable[..., Awaitable[Room]]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[lknb.DevServer]:
-    with lknb.DevServer() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def core() -> Iterator[None]:
-    client = CoreClient.shared()
-    # an answer, even a refusal, says that its threads and descriptors are there: the leak check counts them
-    client.request_threadsafe({"op": "hello"}).exception(10)
-    yield
-    client.close()
-
-
-@pytest.fixture
-async def join(server: lknb.DevServer, core: None, request: pytest.FixtureRequest) -> AsyncIterator[Join]:
-    """`await join("alice")` in the room of this test; everybody is taken out after it."""
-    async with AsyncExitStack() as stack:
-
-        async def enter(identity: str, **options: Any) -> Room:
-            room = await lknb.connect(request.node.name, identity=identity, server=server, **options)
-            return await stack.enter_async_context(room)
-
-        yield enter
 
 
 async def received(room: Room, sid: str) -> Any:

@@ -4,47 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
 import lknb
 from lknb import rtc
-from lknb.core.client import CoreClient
 from lknb.errors import TrackError
 from lknb.rtc.room import Room
 from tests.kit.poll import wait_until
-
-Join = Callable[..., Awaitable[Room]]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[lknb.DevServer]:
-    with lknb.DevServer() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def core() -> Iterator[None]:
-    client = CoreClient.shared()
-    # an answer, even a refusal, says that its threads and descriptors are there: the leak check counts them
-    client.request_threadsafe({"op": "hello"}).exception(10)
-    yield
-    client.close()
-
-
-@pytest.fixture
-async def join(server: lknb.DevServer, core: None, request: pytest.FixtureRequest) -> AsyncIterator[Join]:
-    """`await join("alice")` in the room of this test; everybody is taken out after it."""
-    async with AsyncExitStack() as stack:
-
-        async def enter(identity: str, **options: Any) -> Room:
-            room = await lknb.connect(request.node.name, identity=identity, server=server, **options)
-            return await stack.enter_async_context(room)
-
-        yield enter
+from tests.rtc.call import Join
 
 
 def publication_of(room: Room, sid: str) -> rtc.RemoteTrackPublication | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import wave
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from PIL import Image
 import lknb
 from lknb import rtc
 from lknb.codec.clock import now_us
-from lknb.core.client import CoreClient
 from lknb.errors import MediaError, TrackError
+from tests.rtc.call import Join
 
 ORANGE = (230, 120, 20)
 FPS = 30
@@ -31,35 +31,6 @@ SECONDS = 3.0
 DURATION_TOLERANCE_S = 0.15
 OFFSET_TOLERANCE_S = 0.04
 H264 = rtc.TrackPublishOptions(video_codec=rtc.VideoCodec.H264)
-
-Join = Callable[..., Awaitable[rtc.Room]]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[lknb.DevServer]:
-    with lknb.DevServer() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def core() -> Iterator[None]:
-    client = CoreClient.shared()
-    client.request_threadsafe({"op": "hello"}).exception(10)
-    yield
-    client.close()
-
-
-@pytest.fixture
-async def join(server: lknb.DevServer, core: None, request: pytest.FixtureRequest) -> AsyncIterator[Join]:
-    """`await join("alice")` in the room of this test; everybody is taken out after it."""
-    async with AsyncExitStack() as stack:
-
-        async def enter(identity: str, **options: Any) -> rtc.Room:
-            return await stack.enter_async_context(
-                await lknb.connect(request.node.name, identity=identity, server=server, **options)
-            )
-
-        yield enter
 
 
 @asynccontextmanager
