@@ -188,9 +188,12 @@ def test_the_box_has_the_shape_of_the_track_from_the_start(screen: Screen) -> No
 def test_a_track_of_unknown_size_takes_the_shape_of_its_first_picture(screen: Screen) -> None:
     screen.run("show(width=320, height=240, known_size=False)")
     screen.wait_for("playing")
-    box = screen.page.locator(".lknb-video").bounding_box()
-    assert box is not None
-    assert abs(box["height"] / box["width"] - 240 / 320) < 0.01
+
+    def has_its_shape() -> bool:
+        box = screen.page.locator(".lknb-video").bounding_box()
+        return box is not None and abs(box["height"] / box["width"] - 240 / 320) < 0.01
+
+    wait_until_sync(has_its_shape)
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
