@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,10 +78,10 @@ class AVSynchronizer:
 
         Arrays of uint8 are pictures, other arrays are sound. `timestamp` has no effect but on `last_video_time` and
         `last_audio_time`; for sound it is that of its end. Raises what the sources say of a frame: `FrameError` for
-        sound here, while a picture that cannot be sent ends the synchronizer, and the next `push` tells why.
+        sound here, while a picture that cannot be sent ends the synchronizer, and the next `push` tells why; `MediaError`
+        after `aclose`.
         """
-        if self._task.done():
-            await self._task
+        self._check_running()
         if isinstance(frame, AudioFrame) or (isinstance(frame, np.ndarray) and frame.dtype != np.uint8):
             if self._first_sample is None:
                 self._first_sample = self._audio_source._captured
@@ -91,7 +92,7 @@ class AVSynchronizer:
                 self._last_audio_time = timestamp
             return
         self._pushed += 1
-        await self._pictures.put((frame, timestamp))
+        await self._while_running(self._pictures.put((frame, timestamp)))
 
     async def clear_queue(self) -> None:
         """Forget what was not played yet; what is pushed next begins together."""
@@ -102,8 +103,8 @@ class AVSynchronizer:
         self._begin()
 
     async def wait_for_playout(self) -> None:
-        """Wait until all that was pushed has been played."""
-        await asyncio.gather(self._audio_source.wait_for_playout(), self._pictures.join())
+        """Wait until all that was pushed has been played. Raises what `push` raises when a picture could not be sent."""
+        await asyncio.gather(self._audio_source.wait_for_playout(), self._while_running(self._pictures.join()))
 
     def reset(self) -> None:
         """Begin anew: the next picture and the next sound go together."""
@@ -138,14 +139,30 @@ class AVSynchronizer:
         self._pushed = self._sent = self._sound_at_us = 0
         self._sound_began.clear()
 
+    def _check_running(self) -> None:
+        if not self._task.done():
+            return
+        if self._task.cancelled():
+            raise MediaError("this AVSynchronizer was closed: make a new one, on the same sources if they are open")
+        self._task.result()
+
+    async def _while_running(self, waiting: Coroutine[Any, Any, None]) -> None:
+        """Wait for what ends only as long as pictures are taken from the queue."""
+        waiter = asyncio.ensure_future(waiting)
+        try:
+            await asyncio.wait((waiter, self._task), return_when=asyncio.FIRST_COMPLETED)
+            if not waiter.done():
+                self._check_running()
+        finally:
+            waiter.cancel()
+
     async def _capture_pictures(self) -> None:
         while True:
             frame, timestamp = await self._pictures.get()
-            try:
-                due_us = await self._wait_due()
-                self._video_source._capture_at(frame, due_us)
-            finally:
-                self._pictures.task_done()
+            due_us = await self._wait_due()
+            self._video_source._capture_at(frame, due_us)
+            # not for one that failed: who waits for it is told why
+            self._pictures.task_done()
             self._sent += 1
             self._captured_at.append(now_us() / _US_PER_S)
             if timestamp is not None:

@@ -197,3 +197,39 @@ async def test_what_cannot_be_sent_is_said(studio: Studio) -> None:
     await wait_until(studio.synchronizer._task.done)
     with pytest.raises(FrameError, match="at least 18 pixels"):
         await studio.push_picture()
+
+
+async def test_who_waits_for_a_full_queue_is_told_of_the_end(core: ScriptedCore) -> None:
+    studio = await Studio(core, video_queue_size_ms=40).open()
+    try:
+        await studio.push_sound(1.0)
+        await studio.push_picture()
+        await studio.synchronizer.push(np.zeros((4, 4, 3), np.uint8))
+
+        async def push_on() -> None:
+            for _ in range(3):
+                await studio.push_picture()
+
+        with pytest.raises(FrameError, match="at least 18 pixels"):
+            await asyncio.wait_for(push_on(), 10)
+        with pytest.raises(FrameError, match="at least 18 pixels"):
+            await asyncio.wait_for(studio.synchronizer.wait_for_playout(), 10)
+    finally:
+        await studio.close()
+
+
+async def test_a_closed_one_takes_nothing_and_keeps_nobody(core: ScriptedCore) -> None:
+    studio = await Studio(core, video_queue_size_ms=40).open()
+    try:
+        await studio.push_sound(1.0)
+        for _ in range(3):
+            await studio.push_picture()
+        waiting = asyncio.ensure_future(studio.push_picture())
+        await asyncio.sleep(0)
+        await studio.synchronizer.aclose()
+        with pytest.raises(MediaError, match="make a new one"):
+            await asyncio.wait_for(waiting, 10)
+        with pytest.raises(MediaError, match="make a new one"):
+            await studio.push_sound()
+    finally:
+        await studio.close()
