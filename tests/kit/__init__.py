@@ -8,6 +8,8 @@ peer.py       one participant behind any client, and the evidence it gives
 room_child.py that participant as a child process, over `livekit.rtc` or any drop-in of it
 wheel.py      `Peer` over that child
 chromium.py   `Peer` over livekit-client in headless Chromium, page in page/
+firefox.py    Firefox with its fake devices, for notebooks: jupyterlab.py opens them in it
+sound_server.py a loudspeaker that is not there, without which Firefox runs no sound, and what it plays
 raw.py        a participant that speaks signalling and RTP by hand
 fake_core.py  a process with the lane server and tracks that are coloured patterns, no rooms
 jupyterlab.py a real JupyterLab and notebooks in it, driven through Chromium

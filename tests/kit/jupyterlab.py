@@ -1,4 +1,4 @@
-"""A real JupyterLab on 127.0.0.1, and notebooks in it, driven through headless Chromium.
+"""A real JupyterLab on 127.0.0.1, and notebooks in it, driven through headless Chromium, or Firefox.
 
     with JupyterLab(tmp_path) as lab:
         notebook = lab.open(["from lknb.widgets import VideoView", "..."])
@@ -15,7 +15,9 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator
 from playwright.sync_api import Error as PlaywrightError
 
 from tests.kit.chromium import FLAGS, find_chromium
+from tests.kit.firefox import Firefox
 from tests.kit.poll import TIME_FACTOR, wait_until_sync
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,28 +63,27 @@ class JupyterLab:
         self._settings = {**_SETTINGS, **(settings or {})}
         self._flags = (*FLAGS, *flags)
         self._opened = 0
-        self.browser: Browser
+        self._closing = ExitStack()
         self.url = ""
         self.token = ""
 
     def __enter__(self) -> JupyterLab:
         self._start_server()
-        try:
-            self._playwright = sync_playwright().start()
-            self.browser = self._playwright.chromium.launch(
-                executable_path=find_chromium(), headless=True, args=[*self._flags, *self._host_flags()]
-            )
-        except BaseException:
-            self._stop_server()
-            raise
+        self._closing.callback(self._stop_server)
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            self.browser.close()
-            self._playwright.stop()
-        finally:
-            self._stop_server()
+        self._closing.close()
+
+    @cached_property
+    def browser(self) -> Browser:
+        """The Chromium of this JupyterLab, there when it is first asked for: a notebook may be opened in another browser."""
+        playwright = self._closing.enter_context(sync_playwright())
+        browser = playwright.chromium.launch(
+            executable_path=find_chromium(), headless=True, args=[*self._flags, *self._host_flags()]
+        )
+        self._closing.callback(browser.close)
+        return browser
 
     @property
     def server_pid(self) -> int:
@@ -89,9 +91,9 @@ class JupyterLab:
 
     def open(
         self, cells: Sequence[str], *, name: str = "", dark: bool = False, scale: float = 1.0,
-        context: BrowserContext | None = None,
+        context: BrowserContext | Firefox | None = None,
     ) -> Notebook:  # fmt: skip
-        """A notebook with these code cells, in a window of its own (or a tab of `context`), its kernel ready."""
+        """A notebook with these code cells, in a window of its own (or one of `context`), its kernel ready."""
         self._opened += 1
         name = name or f"notebook_{self._opened}.ipynb"
         (self.notebooks / name).write_text(json.dumps(_notebook_json(cells)))
@@ -180,7 +182,7 @@ class Output:
 class Notebook:
     """One notebook in one window; `console` has what the page's console said, as (level, text)."""
 
-    def __init__(self, lab: JupyterLab, context: BrowserContext, name: str) -> None:
+    def __init__(self, lab: JupyterLab, context: BrowserContext | Firefox, name: str) -> None:
         self.lab = lab
         self.context = context
         self.name = name

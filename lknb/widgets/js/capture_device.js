@@ -156,7 +156,12 @@ export class DeviceSet {
     /** @type {Held} */
     const held = { capture, device, deviceId, constraints, muted: false, track: null, detach: () => {} };
     this.held.set(capture, held);
-    await this.#attach(held, track);
+    try {
+      await this.#attach(held, track);
+    } catch (error) {
+      this.close(capture);
+      throw error;
+    }
     return this.#describe(held);
   }
 

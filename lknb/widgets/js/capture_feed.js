@@ -1,6 +1,13 @@
 // What devices give, on its way to the Worker: as it comes where the browser can hand it over, else by way of the page.
 
+import { SOUNDLESS } from "./device_fault.js";
+import { Obstacle } from "./device_list.js";
 import { TAP_SOURCE } from "./inserted.js";
+
+/** Between two pictures of a page that nobody sees. */
+const HIDDEN_PERIOD_MS = 33;
+/** The audio thread begins within this, or not at all. */
+const RUNS_WITHIN_MS = 4_000;
 
 export class CaptureFeed {
   /** @param {(message: CaptureCommand, transfer?: Transferable[]) => void} command to the Worker */
@@ -39,14 +46,20 @@ export class CaptureFeed {
     video.muted = true;
     video.srcObject = new MediaStream([track]);
     const grab = () => {
-      if (!video.srcObject) return;
+      if (!video.videoWidth) return;
       const frame = new VideoFrame(video, { timestamp: Math.round(performance.now() * 1000) });
       this.command({ type: "frame", capture, frame }, [frame]);
-      video.requestVideoFrameCallback(grab);
     };
-    video.requestVideoFrameCallback(grab);
+    const present = () => {
+      if (!video.srcObject) return;
+      if (!document.hidden) grab();
+      video.requestVideoFrameCallback(present);
+    };
+    video.requestVideoFrameCallback(present);
     video.play();
+    const stopTicks = tickWhileHidden(grab);
     return () => {
+      stopTicks();
       video.srcObject = null;
     };
   }
@@ -62,6 +75,7 @@ export class CaptureFeed {
       return () => {};
     }
     const context = await this.#audioContext();
+    if (!(await isRunning(context))) throw new Obstacle(SOUNDLESS);
     const tap = new AudioWorkletNode(context, "lknb-tap", { numberOfInputs: 1, numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
     const { port1, port2 } = new MessageChannel();
     tap.port.postMessage({ port: port1 }, [port1]);
@@ -85,7 +99,44 @@ export class CaptureFeed {
       }
       this.context = context;
     }
-    if (this.context.state !== "running") this.context.resume();
     return this.context;
   }
+}
+
+/**
+ * Whether its clock runs, if need be in a moment.
+ * @param {AudioContext} context
+ */
+async function isRunning(context) {
+  if (context.state !== "running") {
+    await Promise.race([context.resume(), new Promise((resolve) => setTimeout(resolve, RUNS_WITHIN_MS))]).catch(() => {});
+  }
+  return context.state === "running";
+}
+
+/**
+ * Tick while nobody sees the page: no picture is presented there, and its timers are slow. Those of a Worker are not.
+ * @param {() => void} tick
+ * @returns {() => void} ends it
+ */
+function tickWhileHidden(tick) {
+  /** @type {Worker | null} */
+  let worker = null;
+  const follow = () => {
+    worker?.terminate();
+    worker = null;
+    if (!document.hidden) return;
+    const url = URL.createObjectURL(new Blob([`setInterval(() => postMessage(0), ${HIDDEN_PERIOD_MS})`], { type: "text/javascript" }));
+    worker = new Worker(url);
+    worker.onmessage = () => {
+      URL.revokeObjectURL(url);
+      tick();
+    };
+  };
+  document.addEventListener("visibilitychange", follow);
+  follow();
+  return () => {
+    document.removeEventListener("visibilitychange", follow);
+    worker?.terminate();
+  };
 }

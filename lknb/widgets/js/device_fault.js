@@ -38,6 +38,15 @@ export function findCaptureObstacle({ protocol, secure, mediaDevices, webcodecs 
   return null;
 }
 
+/** Browsers without MediaStreamTrackProcessor hear a microphone by their audio thread, which Firefox runs only where it can play. */
+export const SOUNDLESS = {
+  reason: "unsupported",
+  title: "This browser cannot listen to the microphone",
+  detail:
+    "Its audio does not run, most often because the machine has no loudspeaker. Connect one, or headphones, then press the " +
+    "microphone button again; Chrome and Edge need none.",
+};
+
 /**
  * What a fault of getUserMedia or getDisplayMedia means.
  * @param {unknown} error
@@ -71,11 +80,18 @@ const FAULTS = {
     title: `The ${name} is blocked for this page`,
     detail: "A rule of the site that serves the notebook forbids it (Permissions-Policy). Ask who runs it, or use a JupyterLab of your own.",
   }),
-  NotFoundError: (name) => ({
-    reason: "not_found",
-    title: `There is no ${name}`,
-    detail: "None is connected to the machine of this browser. Plug one in and press the button again, or publish a source of the kernel.",
-  }),
+  NotFoundError: (name, device) =>
+    device === "screen"
+      ? {
+          reason: "not_found",
+          title: "There is no screen to share",
+          detail: "This browser finds none: on Linux with Wayland it needs xdg-desktop-portal, without a display there is nothing to share.",
+        }
+      : {
+          reason: "not_found",
+          title: `There is no ${name}`,
+          detail: "None is connected to the machine of this browser. Plug one in and press the button again, or publish a source of the kernel.",
+        },
   NotReadableError: (name) => ({
     reason: "in_use",
     title: `The ${name} is in use`,
