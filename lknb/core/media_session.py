@@ -140,7 +140,7 @@ class MediaSession:
                 sender.on_rtcp(packet, wall_us, now)
             self.outbox.on_rtcp(packet, now)
             if isinstance(packet, (rtcp.TransportFeedback, rtcp.Remb)):
-                self.on_feedback(now)
+                self._estimate_changed(now)
 
     def _deliver(self, view: RtpView, arrival_us: int, now: float) -> None:
         receiver = self._by_ssrc.get(view.ssrc) or self._by_mid(view)
@@ -173,7 +173,7 @@ class MediaSession:
     def tick(self, wall_us: int, now: float) -> None:
         """Everything that is due."""
         self.outbox.tick(now)
-        self.on_feedback(now)
+        self._estimate_changed(now)
         for receiver in self._receivers.values():
             receiver.tick(now)
         for sender in self._senders:
@@ -191,6 +191,13 @@ class MediaSession:
         if self._parked and now - self._parked[0][1] / 1e6 > _REPORT_INTERVAL_S:
             self.dropped += len(self._parked)
             self._parked.clear()
+
+    def _estimate_changed(self, now: float) -> None:
+        self.on_feedback(now)
+        for sender in self._senders:
+            farewell = sender.farewell()
+            if farewell is not None:
+                self.send_feedback([farewell])
 
     def _padding(self) -> bytes | None:
         return next((packet for sender in self._senders if (packet := sender.padding()) is not None), None)

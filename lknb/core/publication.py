@@ -88,8 +88,12 @@ class Publication:
         """Send these of its layers only, each with so many bit/s at most."""
         if shares_bps == self._shares_bps:
             return
+        before = self._sent_rids
         self._shares_bps = shares_bps
         self._apply()
+        if before - self._sent_rids:
+            # whoever watched the layer that does not fit any more goes on with the best that does
+            self.sender.ask_keyframe_of_best(time.monotonic())
         self.feed.aim(self._take, shares_bps)
 
     def attach(self, sink: Sink, *, keyframe: bool = True) -> None:

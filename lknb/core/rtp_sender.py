@@ -17,6 +17,7 @@ from lknb.wire.rtp import pack_extensions
 
 _VOICE_LEVEL = 60
 """Louder than this (-dBov) is marked as voice."""
+_FAREWELLS = 4
 
 
 class RtpSender:
@@ -47,6 +48,7 @@ class RtpSender:
         self._mid = ""
         self._ids: dict[str, int] = {}
         self._constant: dict[str, list[tuple[int, bytes]]] = {}
+        self._ended: dict[int, int] = {}
 
     @property
     def kind(self) -> str:
@@ -86,8 +88,10 @@ class RtpSender:
             if stream.enabled and rid not in wanted:
                 stream.enabled = False
                 stream.clear()
+                self._ended[stream.ssrc] = _FAREWELLS
             elif not stream.enabled and rid in wanted:
                 stream.enabled = True
+                self._ended.pop(stream.ssrc, None)
                 stream.ask_keyframe(now)
 
     def start(self, mid: str, payload_type: int, extensions: dict[str, int]) -> None:
@@ -147,6 +151,19 @@ class RtpSender:
             return []
         reports = (stream.sender_report(wall_us, now) for stream in self.streams.values() if stream.enabled)
         return [report for report in reports if report is not None]
+
+    def ask_keyframe_of_best(self, now: float) -> None:
+        """Ask the source for a key frame of the highest layer that is sent."""
+        best = next((stream for stream in reversed(self.streams.values()) if stream.enabled), None)
+        if best is not None and not self._muted:
+            best.ask_keyframe(now)
+
+    def farewell(self) -> rtcp.Bye | None:
+        """To be said now of layers that have been ended, though not for good perhaps: the server need not wait to find out,
+        and takes the next lower one. It is said several times, since the path may be too full for it."""
+        ended = self._ended
+        self._ended = {ssrc: times - 1 for ssrc, times in ended.items() if times > 1}
+        return rtcp.Bye(tuple(ended)) if ended and self.running else None
 
     def stats(self, now: float) -> list[dict[str, Any]]:
         """Figures of each stream."""

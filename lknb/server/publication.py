@@ -17,6 +17,7 @@ from lknb.logic.speaker import AudioLevel
 from lknb.server.room import new_sid
 
 if TYPE_CHECKING:
+    from lknb.logic.layer import LayerActivity
     from lknb.server.participant import Participant
     from lknb.server.stream import Stream
     from lknb.server.subscription import Subscription
@@ -73,6 +74,11 @@ class Publication:
     def muted(self) -> bool:
         """Whether the publisher, or an admin, muted it."""
         return self.info.muted
+
+    @property
+    def activities(self) -> list[LayerActivity]:
+        """Liveness of all layers there are."""
+        return [stream.activity for stream in self.streams.values()]
 
     def bind(self, mid: str, agreed: Codec, rids: list[str]) -> None:
         """The section that carries it was agreed on."""

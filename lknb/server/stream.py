@@ -111,7 +111,7 @@ class Stream:
             for subscription in self._followers:
                 subscription.skip(sequence)
             return
-        if self.activity.packet():
+        if sequence == self._unwrap.highest and self.activity.packet(view.timestamp):
             self.publication.layers_changed(now)
         payload = view.data[view.payload_start : view.payload_end]
         descriptor: Vp8Descriptor | None = None
@@ -152,12 +152,20 @@ class Stream:
         if numbers:
             self._feedback.request_packets(self.ssrc, numbers)
 
+    def end(self, now: float) -> None:
+        """The publisher says that it sends no more of this layer (RFC 3550 section 6.6), for a while perhaps."""
+        if self.activity.end():
+            self._liveness_changed(now)
+
+    def _liveness_changed(self, now: float) -> None:
+        if not self.activity.live and self.publication.switched_off(self.layer):
+            self.activity.reset()
+        self.publication.layers_changed(now)
+
     def tick(self, now: float) -> None:
         """Timers."""
-        if not self.publication.muted and self.activity.tick(now):
-            if not self.activity.live and self.publication.switched_off(self.layer):
-                self.activity.reset()
-            self.publication.layers_changed(now)
+        if not self.publication.muted and self.activity.tick(now, self.publication.activities):
+            self._liveness_changed(now)
         for subscription in self._followers:
             subscription.choose_temporal()
         if self.waiting:

@@ -122,13 +122,17 @@ class Uplink:
             return None
 
     def on_rtcp(self, packet: rtcp.RtcpPacket) -> None:
-        """A report of the publisher about its own streams."""
+        """What the publisher says of its own streams."""
         if isinstance(packet, rtcp.SenderReport):
             stream = self._streams.get(packet.ssrc)
             if stream is not None:
                 now = self._clock()
                 stream.clock.update(packet.ntp_time, packet.rtp_timestamp, now)
                 stream.statistics.sender_report(packet.ntp_time, now)
+        elif isinstance(packet, rtcp.Bye):
+            for ssrc in packet.sources:
+                if ssrc in self._streams:
+                    self._streams[ssrc].end(self._clock())
 
     def request_keyframe(self, ssrc: int) -> None:
         """Ask the publisher for a picture that decodes alone."""

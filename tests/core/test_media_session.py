@@ -170,6 +170,19 @@ def test_sender_reports_reach_the_receiver_of_their_ssrc_and_a_bye_ends_nothing(
     assert len(receiver.packets) == 1
 
 
+def test_a_layer_that_does_not_fit_any_more_says_goodbye_before_anything_else_is_sent():
+    wire = Wire()
+    sender = RtpSender("vp8", ("q", "h"), CaptureClock(), outbox=wire.outbox, request_keyframe=lambda rid: None)
+    sender.start("3", 96, {extension.TRANSPORT_CC: TWCC})
+    wire.media.add_sender(sender)
+    wire.media.on_feedback = lambda now: sender.set_enabled({"q"}, now)
+    wire.media.receive_rtcp(rtcp.build_rtcp([rtcp.Remb(1, 100_000, (7,))]), 0, WALL_US, 1.0)
+    assert wire.of(rtcp.Bye) == [rtcp.Bye((sender.streams["h"].ssrc,))]
+    for tick in range(5):
+        wire.media.tick(WALL_US, 1.02 + tick / 50)
+    assert len(wire.of(rtcp.Bye)) == 4
+
+
 def test_a_sender_gets_its_feedback_sends_its_reports_and_says_goodbye():
     wire = Wire()
     asked: list[str] = []

@@ -203,6 +203,33 @@ def test_a_layer_that_is_switched_off_rests_and_comes_back_with_a_key_frame():
     assert len(wire.send(vp8(key=True, rid="h"), 2.1)) == 1
 
 
+def test_layers_that_are_switched_off_say_goodbye_a_few_times():
+    wire = Wire(rids=("q", "h", "f"))
+    ssrcs = {rid: stream.ssrc for rid, stream in wire.sender.streams.items()}
+    assert wire.sender.farewell() is None
+    wire.sender.set_enabled({"q"}, 1.0)
+    byes = [wire.sender.farewell() for _ in range(5)]
+    assert byes == [rtcp.Bye((ssrcs["h"], ssrcs["f"]))] * 4 + [None]
+    wire.sender.set_enabled({"q", "h", "f"}, 2.0)
+    wire.sender.set_enabled({"h", "f"}, 2.0)
+    wire.sender.set_enabled({"q", "f"}, 2.0)
+    assert wire.sender.farewell() == rtcp.Bye((ssrcs["h"],)), "q is back before anybody was told"
+    wire.sender.set_enabled((), 3.0)
+    wire.sender.stop()
+    assert wire.sender.farewell() is None
+
+
+def test_a_key_frame_of_the_best_layer_that_is_sent():
+    wire = Wire(rids=("q", "h", "f"))
+    wire.sender.set_enabled({"q", "h"}, 1.0)
+    wire.sender.ask_keyframe_of_best(1.0)
+    assert wire.keyframes == ["h"]
+    wire.sender.set_enabled((), 2.0)
+    wire.sender.ask_keyframe_of_best(2.0)
+    wire.sender.set_enabled({"q"}, 3.0)
+    assert wire.keyframes == ["h", "q"]
+
+
 def test_nacks_are_answered_from_the_history_and_only_while_sending():
     wire = Wire()
     sent = list(wire.send(vp8(5000, key=True)))

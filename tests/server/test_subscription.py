@@ -61,6 +61,26 @@ async def test_the_best_live_layer_is_forwarded_and_layers_change_without_a_seam
     assert all(map(is_vp8_keyframe, changes)), "a layer began with a picture that needs others"
 
 
+async def test_a_layer_that_says_goodbye_is_left_with_the_next_picture(join: Join) -> None:
+    track = camera("q", "h", "f")
+    alice = await join("alice", track)
+    bob = await join("bob")
+    async with feeding(alice, track) as feed:
+        ssrc = await bob.receiving(track.sid)
+        await wait_until(lambda: bob.media(ssrc) and bob.media(ssrc)[-1].payload[-1] == 2, what="the top layer")
+        # so slow that nobody would know from the pictures that two layers have ended
+        feed.rids, feed.interval_s = ["q"], 0.2
+        alice.report(Bye((track.ssrcs["h"], 4711, track.ssrcs["f"])))
+        count = len(bob.media(ssrc))
+        before = feed.picture
+        await wait_until(lambda: bob.media(ssrc)[-1].payload[-1] == 0, what="the layer that is left")
+        assert feed.picture - before <= 3
+        assert {view.payload[-1] for view in bob.media(ssrc)[count:]} <= {0, 2}, "layer 1 has said goodbye, too"
+        feed.rids, feed.interval_s = ["q", "h", "f"], 0.02
+        await wait_until(lambda: bob.media(ssrc)[-1].payload[-1] == 2, what="the climb back")
+    assert_unbroken(bob, ssrc)
+
+
 async def test_size_and_pause_decide_too(join: Join) -> None:
     track = camera("q", "h", "f")
     alice = await join("alice", track)
