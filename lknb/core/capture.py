@@ -2,6 +2,7 @@
 
 capture_page.py      one page, its devices, across its lanes
 lane_capture.py      one lane; capture_message.py what is said on it
+lane_page.py         the page we serve ourselves, a tab of the browser, for those that are not able to capture
 source/page.py       one device as a source of media
 """
 
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from lknb.core.capture_message import Click, Hello
 from lknb.core.capture_page import CapturePage, Wish
 from lknb.core.lane_capture import CaptureSession
+from lknb.core.lane_ticket import TAB_VIEW
 from lknb.core.source.page import PageSource
 from lknb.errors import MediaDevicesError, TrackError, WireError
 
@@ -32,7 +34,8 @@ _WISHES = ("device", "device_id", "codec", "simulcast", "max_bitrate_bps", "max_
 class Captures:
     """All capturing pages of one kernel. `on_event(header, buffers)` gets what the kernel is to know:
 
-        {"event": "view", "room", "track_sid", "view", "type": "click", "client", "device", "action", "device_id"}
+        {"event": "view", "room", "track_sid", "view", "type": "click", "client", "able", "device", "action", "device_id"}
+        {"event": "view", "room", "track_sid", "view", "type": "able", "able"}      whether a page of this view can capture
         {"event": "source_fault", "source", "kind", "reason", "message"}
 
     Everything runs on the event loop.
@@ -43,12 +46,17 @@ class Captures:
         has_room: Callable[[int], bool],
         on_event: Callable[[dict[str, Any], list[bytes]], None],
         on_click: Callable[[int, PageSource, bool], bool],
+        make_link: Callable[[int, str], tuple[int, str] | None] = lambda room, view: None,
     ) -> None:
         """`on_click(room, source, on)` mutes or unmutes what is published of a source, and says whether there is such a
-        track: a kernel at work has no time for buttons."""
+        track: a kernel at work has no time for buttons. `make_link(room, view)` is `LaneServer.link`."""
         self._has_room = has_room
         self._on_event = on_event
         self._on_click = on_click
+        self._make_link = make_link
+        self._sessions: set[CaptureSession] = set()
+        self._able: dict[tuple[int, str], bool] = {}
+        self._shown: dict[int, Mapping[str, Any]] = {}
         self._pages: dict[tuple[int, str, str], CapturePage] = {}
         self._arrived = asyncio.Event()
 
@@ -71,9 +79,33 @@ class Captures:
         # the newest comes last
         self._pages[key] = page
         page.connect(session, hello)
+        self._sessions.add(session)
+        self._tell_able(grant)
+        if grant.view == TAB_VIEW:
+            if grant.room in self._shown:
+                page.tell(self._shown[grant.room])
+            for other in self._sessions:
+                # the link that brought this page is used up
+                other.renew_link()
         self._arrived.set()
         self._arrived.clear()
         return page
+
+    def leave(self, session: CaptureSession) -> None:
+        """The lane is closed."""
+        self._sessions.discard(session)
+
+    def link(self, room: int) -> tuple[int, str] | None:
+        """`(port, ticket)` of our own page for a room, None when there is none just now."""
+        return self._make_link(room, TAB_VIEW) if self._has_room(room) else None
+
+    def tell_tabs(self, room: int, header: Mapping[str, Any]) -> None:
+        """The kernel says something to our own pages of a room; what is "shown" also to those that come later."""
+        if header.get("type") == "shown" and self._has_room(room):
+            self._shown[room] = header
+        for (of_room, view, _), page in self._pages.items():
+            if (of_room, view) == (room, TAB_VIEW):
+                page.tell(header)
 
     def check(self, grant: Grant) -> None:
         """See `LaneKind`."""
@@ -86,6 +118,8 @@ class Captures:
 
     def forget_room(self, room: int) -> None:
         """The room was left: its pages let go of their devices."""
+        self._shown.pop(room, None)
+        self._able = {view: able for view, able in self._able.items() if view[0] != room}
         for key, page in list(self._pages.items()):
             if key[0] == room:
                 for capture in list(page.sources):
@@ -100,25 +134,33 @@ class Captures:
 
     async def open_source(self, capture: int, header: Mapping[str, Any]) -> PageSource:
         """A source of a device of a page. `header` is the request `source_open`: room, device, and what `Wish` has; with
-        `client` of this page only; `wait_s` for a page that is about to come. Raises `MediaDevicesError`."""
+        `client` of this page only; `wait_s` for a page that is about to come, or with `able` for one that can capture. Raises
+        `MediaDevicesError`."""
         wish = Wish(**{name: header[name] for name in _WISHES if header.get(name) is not None})
-        page = await self._find(header.get("room"), header.get("client"), float(header.get("wait_s") or 0), wish.device)
+        page = await self._find(header, wish.device)
         return await page.open(capture, wish)
 
     async def devices(self, header: Mapping[str, Any]) -> list[dict[str, str]]:
         """The devices of a page: `kind` camera, microphone or speaker, `device_id`, `label`. Raises
         `MediaDevicesError`."""
-        page = await self._find(header.get("room"), header.get("client"), float(header.get("wait_s") or 0), "devices")
+        page = await self._find(header, "devices")
         done = await page.ask({"type": "devices"})
         return [asdict(device) for device in done.devices]
 
-    async def _find(self, room: Any, client: str | None, wait_s: float, device: str) -> CapturePage:
+    async def _find(self, header: Mapping[str, Any], device: str) -> CapturePage:
+        room, client, able = header.get("room"), header.get("client"), bool(header.get("able"))
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(wait_s, WAIT_MAX_S)):
-                while (page := self._page(room, client)) is None:
+            async with asyncio.timeout(min(float(header.get("wait_s") or 0), WAIT_MAX_S)):
+                while (page := self._page(room, client)) is None or page.able < able:
                     await self._arrived.wait()
                 return page
         page = self._page(room, client)
+        if able and (page is None or not page.able):
+            raise MediaDevicesError(
+                "the camera page has not come: press “Open camera page” in the room's buttons, then run this again",
+                device,
+                "front_end",
+            )
         if page is None:
             raise MediaDevicesError(
                 "no page of this notebook is connected to the room: run `lknb.CallPanel(room)` (or `lknb.ControlBar(room)`) "
@@ -129,16 +171,23 @@ class Captures:
         return page
 
     def _page(self, room: Any, client: str | None) -> CapturePage | None:
-        """The newest page that is connected; one that holds a device already comes before."""
+        """The newest page that is connected; one that can capture comes before, and one that does first of all."""
         found = [
             page
             for (of_room, _, of_client), page in self._pages.items()
             if page.present and room in (None, of_room) and client in (None, "", of_client)
         ]
-        return max(reversed(found), key=lambda page: bool(page.sources), default=None)
+        return max(reversed(found), key=lambda page: (page.able, bool(page.sources)), default=None)
 
     def _forget(self, key: tuple[int, str, str]) -> None:
         self._pages.pop(key, None)
+
+    def _tell_able(self, grant: Grant) -> None:
+        view = (grant.room, grant.view)
+        able = any(page.able for (*of_view, _), page in self._pages.items() if tuple(of_view) == view)
+        if able != self._able.get(view, True):
+            self._able[view] = able
+            self._tell(grant, {"type": "able", "able": able})
 
     def _tell_click(self, grant: Grant, client: str, click: Click) -> None:
         page = self._pages.get((grant.room, grant.view, client))
@@ -146,8 +195,12 @@ class Captures:
         muting = source is not None and click.action in ("on", "off") and click.device in ("camera", "microphone")
         if muting and source is not None and self._on_click(grant.room, source, click.action == "on"):
             return
+        able = page is not None and page.able
+        self._tell(grant, {"type": "click", "client": client, "able": able, **asdict(click)})
+
+    def _tell(self, grant: Grant, header: Mapping[str, Any]) -> None:
         event = {"event": "view", "room": grant.room, "track_sid": grant.track_sid, "view": grant.view}
-        self._on_event({**event, "type": "click", "client": client, **asdict(click)}, [])
+        self._on_event({**event, **header}, [])
 
     def _tell_fault(self, capture: int, error: MediaDevicesError) -> None:
         about = {"kind": error.kind, "reason": error.reason, "message": error.message}

@@ -2,7 +2,7 @@
 
 Pure, and total: any header gives a value or `WireError`.
 
-    page -> core   {"type": "hello", client, codecs, captures}       first; `captures` are those the page still holds
+    page -> core   {"type": "hello", client, codecs, captures, able} first; `captures` are those the page still holds
                    {"type": "media", sequence, chunks} [data, ...]   one buffer a chunk
                    {"type": "done", request, ...}                    a command was carried out
                    {"type": "failed", request, reason, detail}       or could not be
@@ -17,6 +17,8 @@ Pure, and total: any header gives a value or `WireError`.
                    {"type": "close", capture}
                    {"type": "devices", request}                      done: devices
                    {"type": "ack", sequence}                         of `media`, cumulative
+                   {"type": "link", port, ticket}                    opens our own page, or its next lane; renewed in time
+                   {"type": "shown" | "refused" | "again", ...}      to our own page: what the kernel says, see `CaptureTab`
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ NAME_CHARACTERS = 512
 DETAIL_CHARACTERS = 1_000
 DEVICE_KINDS = ("camera", "microphone", "screen", "screen_audio")
 REASONS = (
-    "denied", "not_found", "in_use", "overconstrained", "insecure", "unsupported", "needs_click", "ended", "closed", "other",
+    "denied", "not_found", "in_use", "overconstrained", "insecure", "unsupported", "front_end", "needs_click", "ended",
+    "closed", "other",
 )  # fmt: skip
 ACTIONS = ("on", "off", "switch", "leave")
 
@@ -47,11 +50,12 @@ _NUMBER_MAX = 2**53
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The page is there. `codecs` is what its browser encodes: h264, vp8, opus."""
+    """The page is there. `codecs` is what its browser encodes: h264, vp8, opus; `able` whether it may use devices at all."""
 
     client: str
     codecs: tuple[str, ...]
     captures: frozenset[int]
+    able: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +174,14 @@ def _parse_hello(header: Mapping[str, Any], buffers: Sequence[bytes]) -> Hello:
     client = _text(header, "client", 64)
     codecs = _list(header, "codecs", 8)
     captures = _list(header, "captures", CAPTURES)
+    able = header.get("able", True)
     if not client or not all(isinstance(codec, str) and len(codec) <= 16 for codec in codecs):
         raise WireError("a page without a name, or with codecs that are no names")
     if not all(isinstance(capture, int) and not isinstance(capture, bool) for capture in captures):
         raise WireError("captures are not numbers")
-    return Hello(client, tuple(codecs), frozenset(captures))
+    if not isinstance(able, bool):
+        raise WireError("able is not true or false")
+    return Hello(client, tuple(codecs), frozenset(captures), able)
 
 
 def _parse_media(header: Mapping[str, Any], buffers: Sequence[bytes]) -> Media:

@@ -62,6 +62,7 @@ class CapturePage:
     ) -> None:
         self.client = client
         self.codecs: tuple[str, ...] = ()
+        self.able = True
         self.sources: dict[int, PageSource] = {}
         self._opening: set[int] = set()
         self._tell_click = tell_click
@@ -89,6 +90,7 @@ class CapturePage:
         """The page has a lane, its first or another one."""
         self._lane = lane
         self.codecs = hello.codecs
+        self.able = hello.able
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None
@@ -101,9 +103,12 @@ class CapturePage:
         for capture in hello.captures - self.sources.keys() - self._opening:
             self.tell({"type": "close", "capture": capture})
 
-    def disconnect(self, lane: DownwardLane) -> None:
-        """This lane is closed. Another one may be in use already."""
+    def disconnect(self, lane: DownwardLane, *, left: bool = False) -> None:
+        """This lane is closed. Another one may be in use already, or come; none does when the page has `left`."""
         if self._lane is not lane:
+            return
+        if left:
+            self.close()
             return
         self._lane = None
         self._fail_answers("the page's connection broke meanwhile")

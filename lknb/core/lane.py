@@ -26,6 +26,8 @@ On a lane of kind "video":
 
 On a lane of kind "audio": see `lane_audio_session`.
 
+The same port serves one page of our own, for browsers whose notebook may not use cameras (`lane_page`).
+
 The ticket travels in the list of subprotocols: it is in no URL, hence in no log and in no error text of the browser. The
 proxy of the notebook's server hands list and `Origin` on as they are; what else it says about its client is not looked at.
 """
@@ -45,8 +47,9 @@ from aiohttp import web
 from lknb.core.lane_comm import CommPort
 from lknb.core.lane_end import MESSAGE_BYTES, LaneEnd
 from lknb.core.lane_message import Visible
+from lknb.core.lane_page import PATH, OwnPage, origin_of
 from lknb.core.lane_port import GOING_AWAY, LANE_NAMES, NORMAL, NOT_ALLOWED, LaneKind
-from lknb.core.lane_ticket import COMM_ORIGIN, Grant, TicketBook
+from lknb.core.lane_ticket import COMM_ORIGIN, LINK_LIFETIME_S, OWN_ORIGIN, Grant, TicketBook
 from lknb.core.lane_video import VideoLanes
 from lknb.core.lane_websocket import WebSocketPort
 from lknb.errors import CoreError, LknbError, TrackError, WireError
@@ -98,6 +101,7 @@ class LaneServer:
         self._videos = VideoLanes(tracks, tell=self.tell, on_views=on_views, clock=clock)
         self._kinds: dict[str, LaneKind] = {"video": self._videos, **(kinds or {})}
         self._tickets = TicketBook()
+        self.own_page = OwnPage()
         self._ends: set[LaneEnd] = set()
         self._comms: dict[str, tuple[LaneEnd, CommPort]] = {}
         self._told: dict[tuple[int, str], str] = {}
@@ -115,16 +119,28 @@ class LaneServer:
         arguments no page of ours would send, `CoreError` when no port can be had.
         """
         grant = self._checked(room, kind, track_sid, view, origin)
-        if self._starting is None:
-            self._starting = asyncio.create_task(self._start())
         try:
-            port = await asyncio.shield(self._starting)
+            port = await asyncio.shield(self._listen())
         except OSError as error:
             self._starting = None
             raise CoreError(f"the room core cannot listen for pages on 127.0.0.1: {error}") from error
         if self._closed:
             raise CoreError("the room core is closing")
         return port, self._tickets.issue(grant, self._clock())
+
+    def link(self, room: int, view: str) -> tuple[int, str] | None:
+        """`(port, ticket)` for our own page, to capture for a room, within `LINK_LIFETIME_S`. None when the port is not open
+        yet, or cannot be had: ask again."""
+        if self._closed:
+            return None
+        listening = self._listen()
+        if not listening.done():
+            return None
+        if listening.cancelled() or listening.exception() is not None:
+            self._starting = None
+            return None
+        grant = Grant(room, "capture", "", view, OWN_ORIGIN)
+        return listening.result(), self._tickets.issue(grant, self._clock(), LINK_LIFETIME_S)
 
     def open_comm(self, room: int, kind: str, track_sid: str, view: str) -> str:
         """Open a lane to one page of the widget `view` through its comm; what it is called from now on.
@@ -211,6 +227,11 @@ class LaneServer:
 
     # ------------------------------------------------------------------ websockets
 
+    def _listen(self) -> asyncio.Task[int]:
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start())
+        return self._starting
+
     async def _start(self) -> int:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._serve)
@@ -222,6 +243,8 @@ class LaneServer:
         return port
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        if request.path == PATH:
+            return self.own_page.answer(request)
         grant = self._admit(request)
         if grant is None:
             return web.Response(status=403, text="A lane opens with a fresh ticket only.\n")
@@ -245,7 +268,7 @@ class LaneServer:
         tickets = [name.removeprefix(TICKET_PREFIX) for name in offered if name.startswith(TICKET_PREFIX)]
         if len(tickets) != 1:
             return None
-        grant = self._tickets.redeem(tickets[0], request.headers.get("Origin", ""), self._clock())
+        grant = self._tickets.redeem(tickets[0], origin_of(request), self._clock())
         upgrade = request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket"
         return grant if upgrade and PROTOCOL in offered else None
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lknb.core.capture_message import Hello, Media, parse_capture
+from lknb.core.lane_ticket import LINK_LIFETIME_S, TAB_VIEW
 from lknb.errors import WireError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 ACK_INTERVAL_S = 0.25
 """Four messages a second, which a lane over the kernel can bear; the page stops encoding long before it fills."""
+LINK_INTERVAL_S = LINK_LIFETIME_S / 2
 
 
 class CaptureSession:
@@ -31,9 +33,11 @@ class CaptureSession:
         self._captures = captures
         self._clock = clock
         self._page: CapturePage | None = None
+        self._is_tab = grant.view == TAB_VIEW
         self._sequence = -1
         self._acknowledged = -1
         self._acknowledged_at = clock()
+        self._link_due_at = float("-inf")
 
     def handle(self, header: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
         message = parse_capture(header, buffers)
@@ -55,13 +59,24 @@ class CaptureSession:
         """A command for the page."""
         self._port.send(dict(header))
 
+    def renew_link(self) -> None:
+        """The link was used: another one, soon."""
+        self._link_due_at = float("-inf")
+
     def refresh(self) -> None:
-        """Acknowledge what has come: how the page knows that there is somebody, and how far the lane is behind."""
+        """Acknowledge what has come: how the page knows that there is somebody, and how far the lane is behind. And renew
+        the link to our own page of those that may need it."""
         now = self._clock()
+        if now >= self._link_due_at and self._page is not None and (self._is_tab or not self._page.able):
+            link = self._captures.link(self.grant.room)
+            if link is not None:
+                self._link_due_at = now + LINK_INTERVAL_S
+                self.send({"type": "link", "port": link[0], "ticket": link[1]})
         if now - self._acknowledged_at >= ACK_INTERVAL_S and self._sequence != self._acknowledged:
             self._acknowledged, self._acknowledged_at = self._sequence, now
             self.send({"type": "ack", "sequence": self._sequence})
 
     def closed(self) -> None:
+        self._captures.leave(self)
         if self._page is not None:
-            self._page.disconnect(self)
+            self._page.disconnect(self, left=self._port.page_left)

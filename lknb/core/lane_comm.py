@@ -33,6 +33,8 @@ class CommPort:
     """
 
     name: LaneName = "comm"
+    page_left = False
+    """Nothing tells."""
 
     def __init__(
         self,

@@ -34,6 +34,10 @@ class LanePort(Protocol):
     def waiting_bytes(self) -> int:
         """How much of what was sent is still on this machine."""
 
+    @property
+    def page_left(self) -> bool:
+        """Whether it was closed because its page was: there will be no other way to that page."""
+
     def send(self, header: Mapping[str, Any], buffers: Sequence[Buffer] = ()) -> None:
         """Queue one message (`lknb.core.message`); never blocks. Nothing happens once the way is closed."""
 

@@ -17,7 +17,13 @@ from lknb.errors import WireError
 LANE_KINDS = ("video", "audio", "capture")
 COMM_ORIGIN = "comm://kernel"
 """Stands for the page's origin on lanes over the comm, which need no ticket: who can write to it is in the notebook."""
+OWN_ORIGIN = "page://core"
+"""Stands for the origin of the page the core serves itself: only the browser knows the name it reaches us by."""
+TAB_VIEW = "tab"
+"""The view of that page, which no widget has."""
 TICKET_LIFETIME_S = 30.0
+LINK_LIFETIME_S = 120.0
+"""Of a ticket in a link that waits for somebody to click on it."""
 TICKETS = 256
 """Handed out and neither used nor expired; the oldest goes when there are more."""
 
@@ -70,13 +76,13 @@ class TicketBook:
     def __len__(self) -> int:
         return len(self._tickets)
 
-    def issue(self, grant: Grant, now: float) -> str:
-        """A new ticket: 128 random bits as 32 hexadecimal digits, good for one use within `TICKET_LIFETIME_S`."""
+    def issue(self, grant: Grant, now: float, lifetime_s: float = TICKET_LIFETIME_S) -> str:
+        """A new ticket: 128 random bits as 32 hexadecimal digits, good for one use within `lifetime_s`."""
         self._forget_old(now)
         if len(self._tickets) >= TICKETS:
             del self._tickets[next(iter(self._tickets))]
         ticket = secrets.token_hex(_TICKET_BYTES)
-        self._tickets[ticket.encode()] = (grant, now + TICKET_LIFETIME_S)
+        self._tickets[ticket.encode()] = (grant, now + lifetime_s)
         return ticket
 
     def redeem(self, ticket: str, origin: str, now: float) -> Grant | None:

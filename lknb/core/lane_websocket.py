@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from lknb.core.lane_port import NOT_ALLOWED, UNSUPPORTED, LaneName
+from lknb.core.lane_port import GOING_AWAY, NOT_ALLOWED, UNSUPPORTED, LaneName
 from lknb.core.message import Buffer, encode_message
 from lknb.errors import WireError
 
@@ -23,6 +23,7 @@ class WebSocketPort:
 
     def __init__(self, socket: web.WebSocketResponse, transport: asyncio.WriteTransport | None) -> None:
         self.name: LaneName = "direct"
+        self.page_left = False
         self._socket = socket
         self._transport = transport
         self._queue: deque[bytes] = deque()
@@ -54,6 +55,8 @@ class WebSocketPort:
         try:
             await self._read(receive)
         finally:
+            # browsers say so for a page that is closed or reloaded (HTML, 9.3.6)
+            self.page_left = self._socket.close_code == GOING_AWAY
             writer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await writer

@@ -62,7 +62,12 @@ class RoomCore:
             tell=lambda grant, header, buffers: self._lanes.tell(grant, header, buffers),
             clock=time.monotonic,
         )
-        self._captures = Captures(lambda handle: handle in self._rooms, link.send, self._mute_capture)
+        self._captures = Captures(
+            lambda handle: handle in self._rooms,
+            link.send,
+            self._mute_capture,
+            lambda handle, view: self._lanes.link(handle, view),
+        )
         self._sourcing = Sourcing(link.send, self._captures, self._end_feed)
         self._lanes = LaneServer(
             self._find_track,
@@ -92,6 +97,8 @@ class RoomCore:
             "keyframe": self._keyframe,
             "lane_up": self._lane_up,
             "lane_close": self._lane_close,
+            "own_page": self._fill_own_page,
+            "tell_tabs": self._tell_tabs,
             **self._sourcing.notices,
         }
 
@@ -273,6 +280,13 @@ class RoomCore:
 
     def _lane_close(self, header: Header, buffers: list[bytes]) -> None:
         self._lanes.close_comm(header["lane"])
+
+    def _fill_own_page(self, header: Header, buffers: list[bytes]) -> None:
+        style, script = buffers
+        self._lanes.own_page.fill(style.decode(), script.decode())
+
+    def _tell_tabs(self, header: Header, buffers: list[bytes]) -> None:
+        self._captures.tell_tabs(header["room"], header["header"])
 
     def _audio_tracks(self, handle: int) -> list[RemoteTrack] | None:
         session = self._rooms.get(handle)

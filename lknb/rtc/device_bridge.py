@@ -27,10 +27,12 @@ class MediaDevice:
 
 @dataclass(frozen=True, slots=True)
 class PageChoice:
-    """Whom to ask: a page of the room `room` (of any room when None), which may need `wait_s` seconds to be there."""
+    """Whom to ask: a page of the room `room` (of any room when None), which may need `wait_s` seconds to be there. With
+    `able` one that can capture is on its way, and no other will do."""
 
     room: int | None
     wait_s: float
+    able: bool = False
 
 
 class DeviceBridge(Protocol):
@@ -72,7 +74,9 @@ async def devices() -> list[MediaDevice]:
     if client is None or not client.alive:
         raise no_page("devices")
     choice = choose_page(client, None, "devices")
-    found, _ = await client.request({"op": "devices", "room": choice.room, "wait_s": choice.wait_s})
+    found, _ = await client.request(
+        {"op": "devices", "room": choice.room, "wait_s": choice.wait_s, "able": choice.able}
+    )
     return [_device(device) for device in found["devices"]]
 
 

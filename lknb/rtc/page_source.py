@@ -90,6 +90,7 @@ class PageSource(RunningSource):
         return {
             "room": self._room,
             "wait_s": choice.wait_s,
+            "able": choice.able,
             "client": self.client,
             "device": self.device,
             "device_id": getattr(options, "device_id", ""),

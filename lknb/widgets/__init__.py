@@ -10,6 +10,8 @@
     room_audio           `RoomAudio`, the sound of a room                  audio_view   one track of it
     control_bar          `ControlBar`, own camera, microphone, screen      call_panel   `CallPanel`, grid and bar
     camera_preview       `CameraPreview`, `DevicePicker`                   publish_panel  `PublishPanel`, own publications
+    capture_tab          `CaptureTab`, a tab of the browser in their place where a notebook may not capture; own_desktop
+                         whether the kernel can open it; call_buttons   what the buttons of both do
     page_bridge          which of these pages `set_camera_enabled` and its kin reach
     meter                what flows of each track of a room               watch       event handlers that go together
     hardened, comm       the widget comm made safe for other threads and for busy kernels
@@ -27,11 +29,12 @@ audio thread); output (the way out for all sound), page (what all widgets of a p
 room one that is heard). In its Worker: ear (the entry), listener (from the lane to decoded sound). In the audio thread: mixer
 (the entry), ring (one track).
 
-For own devices, in the page: control_bar (the entry), capture_session (one widget in one page), capture_device (cameras,
-microphones, screens), capture_feed (from them to the Worker), device_list (which there are), device_fault (what is wrong, in
-words), preview (the entry before a call), route and loopback (the way out for sound while a microphone is open, so that no
-echo is sent). In its Worker: capture_worker (the entry), video_uplink and
-audio_uplink (encoders), batch (few messages, never too much). In the audio thread, where a browser needs it: tap.
+For own devices, in the page: bar_widget (the entry), control_bar (the buttons), capture_session (one widget in one page),
+capture_device (cameras, microphones, screens), capture_feed (from them to the Worker), device_list (which there are),
+device_fault (what is wrong, in words), preview (the entry before a call), route and loopback (the way out for sound while a
+microphone is open, so that no echo is sent). In a tab of its own: capture_tab (the entry), tab_dialer (its lane), tab_model
+(what its buttons know). In its Worker: capture_worker (the entry), video_uplink and audio_uplink (encoders), batch (few
+messages, never too much). In the audio thread, where a browser needs it: tap.
 
 Importing this package makes rooms, participants and tracks show themselves as the last line of a cell. A view holds no
 protocol logic: it asks the room core for a ticket, and the page plays the track from the core's lane. Nothing below may

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import threading
 import weakref
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import traitlets
 from ipywidgets import Layout
 
-from lknb.errors import LknbError, TrackError
-from lknb.rtc.local_device import SOURCES
-from lknb.rtc.page_source import Device, ScreenShareCaptureOptions
+from lknb.errors import TrackError
 from lknb.rtc.room import Room
+from lknb.widgets.call_buttons import ROOM_EVENTS, CallButtons
+from lknb.widgets.capture_tab import tab_of
 from lknb.widgets.esm import bar_code, bar_css, bar_esm
 from lknb.widgets.label import visible_label
 from lknb.widgets.lane_widget import LaneWidget
 from lknb.widgets.watch import Watch
-
-logger = logging.getLogger(__name__)
-
-_ROOM_EVENTS = (
-    "connected", "disconnected", "connection_state_changed", "local_track_published", "local_track_unpublished",
-    "track_muted", "track_unmuted",
-)  # fmt: skip
-_BUTTONS: tuple[Device, ...] = ("camera", "microphone", "screen")
 
 
 class ControlBar(LaneWidget):
@@ -37,7 +27,8 @@ class ControlBar(LaneWidget):
 
     While a page shows it, `await room.local_participant.set_camera_enabled(True)` and its kin reach the devices of that
     page. Nothing is captured before a button is pressed or such a call is made; opening a saved notebook captures nothing.
-    What is live has a red mark, and ends when the page is closed.
+    What is live has a red mark, and ends when the page is closed. Where the page cannot capture, as in VS Code, it has a link
+    to one that can: a tab of the browser, which these calls reach from then on.
     """
 
     _esm = bar_esm()
@@ -53,14 +44,19 @@ class ControlBar(LaneWidget):
         self._own_layout = "layout" not in traits
         if self._own_layout:
             traits["layout"] = Layout(width="100%")
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._buttons = CallButtons(room, self._tell_refusal)
+        self.tab = tab_of(room)
+        """The camera page of the room, for pages that cannot capture."""
+        self.able = True
+        """Whether a page of this widget can capture, as far as is known."""
         self.hears_while_busy = False
         """Whether pages are heard while a cell runs: on a subshell of the kernel."""
         self.set_trait("_shown", self._describe())
         super().__init__(**traits)
         _bars.add(self)
+        self.tab.followers.add(self)
         self._watch = Watch(self._changed)
-        self._watch.follow([(room, _ROOM_EVENTS)])
+        self._watch.follow([(room, ROOM_EVENTS)])
         self._join()
 
     @property
@@ -79,6 +75,7 @@ class ControlBar(LaneWidget):
             return
         self._watch.close()
         _bars.discard(self)
+        self.tab.followers.discard(self)
         super().close()
 
     def __repr__(self) -> str:
@@ -92,6 +89,7 @@ class ControlBar(LaneWidget):
         # another core process counts its rooms from the first again
         if core is not None and (core.client, core.handle) != (self._client, self._room):
             self._leave_lanes()
+            self.able = True
             joined_before = self._client is not None
             self._join_lanes(core.client, core.handle)
             if joined_before:
@@ -105,39 +103,11 @@ class ControlBar(LaneWidget):
             self.set_trait("_shown", shown)
 
     def _describe(self) -> dict[str, Any]:
-        room = self._in_room
-        shown: dict[str, Any] = {"connected": room.isconnected()}
-        if room.isconnected():
-            for device in _BUTTONS:
-                shown[device] = self._state_of(device)
-        return shown
+        return {**self._buttons.describe(), "tab": self.tab.connected}
 
-    def _state_of(self, device: Device) -> str:
-        """off, on, muted; or page: the page that captures it knows better, and for others it is elsewhere."""
-        participant = self._in_room.local_participant
-        publication = participant.get_track_publication(SOURCES[device])
-        if publication is None:
-            return "off"
-        if participant._devices.is_of_page(device):
-            return "page"
-        return "muted" if publication.muted else "on"
-
-    async def _act(self, device: str, action: str, client: str, device_id: str) -> None:
-        participant = self._in_room.local_participant
-        if action == "leave":
-            await self._in_room.disconnect()
-        elif device not in SOURCES:
-            return
-        elif action == "switch":
-            await participant._devices.switch(device, device_id)
-        elif action == "off":
-            if device == "screen":
-                await participant._devices.disable("screen_audio")
-            await participant._devices.disable(device)
-        elif device == "screen":
-            await participant._devices.share_screen(ScreenShareCaptureOptions(audio=True), None, client=client)
-        else:
-            await participant._devices.enable(device, client=client)
+    def follow_tab(self) -> None:
+        """The camera page has come, or gone."""
+        self._changed()
 
     # ------------------------------------------------------------------ what pages and the core say, on any thread
 
@@ -146,23 +116,13 @@ class ControlBar(LaneWidget):
         super()._handle_custom_msg(content, buffers)
 
     def _on_core_event(self, header: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
-        core = self._in_room._core
-        if header["type"] == "click" and core is not None:
-            click = (header["device"], header["action"], header["client"], header["device_id"])
-            core.call(lambda: self._start(header["client"], self._act(*click)))
+        if header["type"] == "click":
+            self._buttons.press(header)
+        elif header["type"] == "able":
+            self.able = header["able"]
 
-    def _start(self, client: str, acting: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(self._say_refusal(client, acting))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _say_refusal(self, client: str, acting: Coroutine[Any, Any, None]) -> None:
-        try:
-            await acting
-        except LknbError as error:
-            # a fault of a device is in the page already, where it was seen first
-            logger.info("%s: %s", self, error)
-            self.send({"type": "refused", "client": client, "detail": str(error).partition("\n")[0]})
+    def _tell_refusal(self, client: str, detail: str) -> None:
+        self.send({"type": "refused", "client": client, "detail": detail})
 
 
 _bars: weakref.WeakSet[ControlBar] = weakref.WeakSet()

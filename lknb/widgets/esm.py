@@ -46,8 +46,9 @@ CAPTURE_MODULES = (
     "capture_device",
     "capture_session",
 )
-BAR_MODULES = (*CAPTURE_MODULES, "control_bar")
-PREVIEW_MODULES = ("dom", "device_fault", "device_list", "preview")
+BAR_MODULES = (*CAPTURE_MODULES, "control_bar", "bar_widget")
+TAB_MODULES = (*CAPTURE_MODULES, "control_bar", "tab_model", "tab_dialer", "capture_tab")
+PREVIEW_MODULES = ("host", "dom", "device_fault", "device_list", "preview")
 CAPTURE_WORKER_MODULES = ("message", "channel", "batch", "video_uplink", "audio_uplink", "capture_worker")
 TAP_MODULES = ("tap",)
 CONTROL_MODULES = ("dom", "page", "output", "hear", "figure", "control")
@@ -139,8 +140,7 @@ def control_css() -> str:
 @cache
 def bar_code() -> str:
     """As `video_code`, for `ControlBar`."""
-    inserted = _insert(CAPTURE_WORKER_SOURCE=_join(CAPTURE_WORKER_MODULES), TAP_SOURCE=_join(TAP_MODULES))
-    return inserted + _join(BAR_MODULES)
+    return _capture_sources() + _join(BAR_MODULES)
 
 
 @cache
@@ -165,6 +165,22 @@ def bar_esm() -> str:
 def bar_css() -> str:
     """The style of the buttons of a call."""
     return _style("control_bar.css")
+
+
+@cache
+def tab_esm() -> str:
+    """The module of the camera page, which is no widget: it runs by itself."""
+    return _capture_sources() + _join(TAB_MODULES)
+
+
+@cache
+def tab_css() -> str:
+    """The style of the camera page."""
+    return _style("control_bar.css", "capture_tab.css")
+
+
+def _capture_sources() -> str:
+    return _insert(CAPTURE_WORKER_SOURCE=_join(CAPTURE_WORKER_MODULES), TAP_SOURCE=_join(TAP_MODULES))
 
 
 def _load(code: str) -> str:

@@ -6,6 +6,7 @@ from lknb.core.client import CoreClient
 from lknb.errors import MediaDevicesError
 from lknb.rtc.device_bridge import PageChoice, no_page
 from lknb.widgets import comm
+from lknb.widgets.capture_tab import OPENING_S
 from lknb.widgets.control_bar import ControlBar, bars_of
 
 WAIT_S = 5.0
@@ -20,6 +21,17 @@ class PageBridge:
         bars = bars_of(room)
         if not bars:
             raise no_page(device)
+        if any(bar.tab.connected for bar in bars):
+            return PageChoice(room, WAIT_S)
+        if not any(bar.able for bar in bars):
+            if bars[0].tab.open_here():
+                return PageChoice(room, OPENING_S, able=True)
+            raise MediaDevicesError(
+                "what shows this notebook may not use cameras: press “Open camera page” in the room's buttons, and run this "
+                "again when the page has come, or publish a source of the kernel (VideoSource, MediaFile)",
+                device,
+                "front_end",
+            )
         if not any(_can_be_asked(bar) for bar in bars):
             button = _BUTTONS.get(device, "the button of the device")
             raise MediaDevicesError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from typing import Any
 
@@ -11,8 +12,8 @@ import pytest
 from lknb.core import capture_page
 from lknb.core.capture import Captures
 from lknb.core.capture_message import Media, parse_capture
-from lknb.core.lane_capture import CaptureSession
-from lknb.core.lane_ticket import Grant
+from lknb.core.lane_capture import LINK_INTERVAL_S, CaptureSession
+from lknb.core.lane_ticket import TAB_VIEW, Grant
 from lknb.core.message import decode_message, encode_message
 from lknb.core.source.page import PageClock, PageSource
 from lknb.errors import MediaDevicesError, MediaError, WireError
@@ -38,6 +39,7 @@ class Port:
 
     name = "direct"
     waiting_bytes = 0
+    page_left = False
 
     def __init__(self) -> None:
         self.said: list[dict[str, Any]] = []
@@ -56,13 +58,14 @@ class Page:
     """A page by hand, on one lane."""
 
     def __init__(
-        self, captures: Captures, client: str = "page", *, captured: tuple[int, ...] = (), view: str = "view"
-    ) -> None:
+        self, captures: Captures, client: str = "page", *, captured: tuple[int, ...] = (), view: str = "view",
+        able: bool = True,
+    ) -> None:  # fmt: skip
         self.port = Port()
         self.now = 0.0
         grant = Grant(1, "capture", "", view, "http://localhost")
         self.session = CaptureSession(grant, self.port, captures, clock=lambda: self.now)  # type: ignore[arg-type]
-        self.say(type="hello", client=client, codecs=["h264", "vp8", "opus"], captures=list(captured))
+        self.say(type="hello", client=client, codecs=["h264", "vp8", "opus"], captures=list(captured), able=able)
         self.sequence = 0
 
     def say(self, *buffers: bytes, **header: Any) -> None:
@@ -91,8 +94,12 @@ class World:
         self.events: list[dict[str, Any]] = []
         self.clicked: list[tuple[PageSource, bool]] = []
         self.published = False
+        self.links = itertools.count(1)
         self.captures = Captures(
-            lambda room: room == 1, lambda header, buffers: self.events.append(header), self._click
+            lambda room: room == 1,
+            lambda header, buffers: self.events.append(header),
+            self._click,
+            lambda room, view: (4711, f"{room} {view} {next(self.links)}"),
         )
 
     def _click(self, room: int, source: PageSource, on: bool) -> bool:
@@ -364,6 +371,94 @@ class TestLanes:
         page.send(capture=1)
         with pytest.raises(WireError, match="media"):
             page.say(b"x", type="media", sequence=0, chunks=[{"capture": 1, "rid": "", "timestamp_us": 1}])
+
+
+class TestPagesThatCannotCapture:
+    async def test_one_that_can_is_asked_before_a_newer_one_that_cannot(self, world: World) -> None:
+        tab = Page(world.captures, "tab", view=TAB_VIEW)
+        notebook = Page(world.captures, "notebook", able=False)
+        opening = world.wish("camera")
+        await tab.answer("take", width=640, height=480)
+        await opening
+        assert notebook.port.last("take") is None
+
+    async def test_the_kernel_is_told_and_told_again_when_that_is_over(self, world: World) -> None:
+        def told() -> list[bool]:
+            return [event["able"] for event in world.events if event["type"] == "able"]
+
+        Page(world.captures, "first", able=False)
+        Page(world.captures, "second", able=False)
+        assert told() == [False]
+        Page(world.captures, "another", view="other")
+        Page(world.captures, "third")
+        assert told() == [False, True]
+
+    async def test_with_no_other_it_says_itself_what_keeps_it(self, world: World) -> None:
+        page = Page(world.captures, able=False)
+        opening = world.wish("camera", wait_s=5)
+        await page.refuse("take", "front_end", "VS Code does not let notebooks use cameras.")
+        with pytest.raises(MediaDevicesError, match="VS Code") as caught:
+            await opening
+        assert caught.value.reason == "front_end"
+
+    async def test_one_that_is_on_its_way_is_waited_for_and_not_for_ever(self, world: World) -> None:
+        notebook = Page(world.captures, "notebook", able=False)
+        opening = world.wish("camera", wait_s=5, able=True)
+        await asyncio.sleep(0)
+        tab = Page(world.captures, "tab", view=TAB_VIEW)
+        await tab.answer("take", width=640, height=480)
+        await opening
+        tab.session.closed()
+        await wait_until(lambda: not world.captures._pages.get((1, TAB_VIEW, "tab")), what="the tab is gone")
+        with pytest.raises(MediaDevicesError, match="Open camera page") as caught:
+            await world.wish("camera", wait_s=0.05, able=True)
+        assert caught.value.reason == "front_end"
+        assert notebook.port.last("take") is None
+
+    async def test_links_are_renewed_in_time_and_after_use(self, world: World) -> None:
+        page = Page(world.captures, able=False)
+        page.session.refresh()
+        first = page.port.last("link")
+        assert first == {"type": "link", "port": 4711, "ticket": "1 tab 1"}
+        page.now = LINK_INTERVAL_S - 0.1
+        page.session.refresh()
+        assert page.port.last("link") == first
+        page.now = LINK_INTERVAL_S
+        page.session.refresh()
+        second = page.port.last("link")
+        assert second != first
+        Page(world.captures, "tab", view=TAB_VIEW)
+        page.session.refresh()
+        assert page.port.last("link") not in (first, second)
+
+    async def test_what_the_kernel_says_reaches_the_tabs_of_the_room_only(self, world: World) -> None:
+        notebook = Page(world.captures, able=False)
+        shown = {"type": "shown", "shown": {"connected": True}}
+        world.captures.tell_tabs(1, shown)
+        tab = Page(world.captures, "tab", view=TAB_VIEW)
+        assert tab.port.last("shown") == shown, "what was shown before it came"
+        refused = {"type": "refused", "client": "tab", "detail": "No."}
+        world.captures.tell_tabs(1, refused)
+        world.captures.tell_tabs(2, {"type": "again", "ticket": "x"})
+        assert tab.port.said[-1] == refused
+        assert notebook.port.last("shown") is None
+        world.captures.forget_room(1)
+        assert Page(world.captures, "late", view=TAB_VIEW).port.last("shown") is None
+
+    async def test_a_tab_that_is_closed_ends_what_it_captured_at_once(self, world: World) -> None:
+        tab = Page(world.captures, view=TAB_VIEW)
+        source, _ = await world.source(tab)
+        ended: list[Any] = []
+        source.on_ended = ended.append
+        tab.port.page_left = True
+        tab.session.closed()
+        assert ended
+
+    async def test_a_click_says_whether_its_page_could_do_it(self, world: World) -> None:
+        for able in (True, False):
+            page = Page(world.captures, f"page {able}", able=able)
+            page.say(type="click", device="camera", action="on", device_id="")
+            assert world.events[-1]["able"] is able
 
 
 class TestClicks:

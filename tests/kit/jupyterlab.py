@@ -47,14 +47,17 @@ class JupyterLab:
     """One server with folders, settings and a browser of its own, below `folder`.
 
     `host` is the name the browser knows this machine by; one that is not of the loopback interface makes pages as a hub's,
-    `secure` or not. `proxy` is whether the server has jupyter-server-proxy, `base_url` where it stands.
+    `secure` or not. `proxy` is whether the server has jupyter-server-proxy, `base_url` where it stands, `headers` what it
+    adds to its answers.
     """
 
     def __init__(
         self, folder: Path, *, settings: dict[str, Any] | None = None, flags: Sequence[str] = (),
         host: str = "127.0.0.1", secure: bool = True, proxy: bool = True, base_url: str = "/",
+        headers: dict[str, str] | None = None,
     ) -> None:  # fmt: skip
         self.folder = folder
+        self._headers = headers or {}
         self._host = host
         self._secure = secure
         self._proxy = proxy
@@ -137,6 +140,7 @@ class JupyterLab:
             f"--LabApp.user_settings_dir={home / 'user'}", f"--LabApp.workspaces_dir={home / 'workspaces'}",
             f"--ServerApp.base_url={self._base_url}", f"--ServerApp.local_hostnames={self._host}",
             f"--ServerApp.jpserver_extensions={{'jupyter_server_proxy': {self._proxy}}}",
+            f"--ServerApp.tornado_settings={ {'headers': self._headers}!r}",
         ]  # fmt: skip
         self.log = self.folder / "server.log"
         with self.log.open("wb") as log:

@@ -11,7 +11,8 @@ BENCH = """
 import { DeviceSet } from "./capture_device.js";
 globalThis.isSecureContext = true;
 globalThis.VideoEncoder = globalThis.AudioEncoder = class {};
-globalThis.location = { protocol: "http:" };
+globalThis.location = { protocol: "http:", hostname: "localhost" };
+globalThis.document = {};
 globalThis.MediaStreamTrackProcessor = class { readable = {} };
 const tracks = [];
 class Track {

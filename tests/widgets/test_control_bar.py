@@ -41,7 +41,7 @@ async def room(core: ScriptedCore) -> AsyncIterator[Room]:
 def press(
     core: ScriptedCore, bar: ControlBar, device: str, action: str, device_id: str = "", client: str = "page"
 ) -> None:
-    click = {"event": "view", "type": "click", "client": client, "device": device, "action": action}
+    click = {"event": "view", "type": "click", "client": client, "able": True, "device": device, "action": action}
     core.listeners["view", bar.core_room, bar._view]({**click, "device_id": device_id}, [])
 
 
@@ -52,14 +52,14 @@ def opened(core: ScriptedCore) -> list[dict[str, Any]]:
 class TestControlBar:
     async def test_it_shows_what_is_published(self, core: ScriptedCore, room: Room) -> None:
         bar = ControlBar(room)
-        assert bar._shown == {"connected": True, "camera": "off", "microphone": "off", "screen": "off"}
+        assert bar._shown == {"connected": True, "tab": False, "camera": "off", "microphone": "off", "screen": "off"}
         options = TrackPublishOptions(source=TrackSource.SOURCE_CAMERA)
         publication = await room.local_participant.publish_track(FakeSource(), options)
         assert bar._shown["camera"] == "on"
         publication.track.mute()
         assert bar._shown["camera"] == "muted"
         await room.disconnect()
-        assert bar._shown == {"connected": False}
+        assert bar._shown == {"connected": False, "tab": False}
         assert repr(bar) == "ControlBar('studio')"
 
     async def test_buttons(self, core: ScriptedCore, room: Room) -> None:

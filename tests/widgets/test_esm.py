@@ -13,7 +13,7 @@ from tests.widgets.node import JS, node
 MODULES = sorted(JS.glob("*.js"))
 CONTROLS = sorted(view._module for view in ControlView.__subclasses__())
 FORBIDDEN = re.compile(
-    r"innerHTML|outerHTML|insertAdjacentHTML|\beval\b|new Function|document\.write|https?://(?!localhost|www\.w3\.org/2000/svg)"
+    r"innerHTML|outerHTML|insertAdjacentHTML|\beval\b|new Function|document\.write|https?://(?!localhost|127\.0\.0\.1:|www\.w3\.org/2000/svg)"
 )
 TOP_LEVEL = re.compile(r"^(?:export )?(?:async )?(?:const|let|var|function|class) (\w+)", re.MULTILINE)
 
@@ -21,7 +21,7 @@ TOP_LEVEL = re.compile(r"^(?:export )?(?:async )?(?:const|let|var|function|class
 def test_every_module_goes_to_the_page_or_the_worker_once():
     sound = [*esm.AUDIO_MODULES, *esm.AUDIO_WORKER_MODULES, *esm.MIXER_MODULES]
     video = [*esm.PAGE_MODULES, *esm.WORKER_MODULES, *esm.LOADER_MODULES]
-    capture = [*esm.BAR_MODULES, *esm.CAPTURE_WORKER_MODULES, *esm.TAP_MODULES, *esm.PREVIEW_MODULES]
+    capture = [*esm.BAR_MODULES, *esm.CAPTURE_WORKER_MODULES, *esm.TAP_MODULES, *esm.PREVIEW_MODULES, *esm.TAB_MODULES]
     parts = [*video, *sound, *capture, *esm.CONTROL_MODULES, *CONTROLS, "inserted"]
     assert sorted(set(parts)) == [path.stem for path in MODULES]
 
@@ -35,11 +35,23 @@ def test_every_module_goes_to_the_page_or_the_worker_once():
         esm.AUDIO_WORKER_MODULES,
         esm.MIXER_MODULES,
         esm.BAR_MODULES,
+        esm.TAB_MODULES,
         esm.PREVIEW_MODULES,
         esm.CAPTURE_WORKER_MODULES,
         *((*esm.CONTROL_MODULES, name) for name in CONTROLS),
     ],
-    ids=["page", "worker", "audio page", "audio worker", "audio thread", "bar", "preview", "capture worker", *CONTROLS],
+    ids=[
+        "page",
+        "worker",
+        "audio page",
+        "audio worker",
+        "audio thread",
+        "bar",
+        "tab",
+        "preview",
+        "capture worker",
+        *CONTROLS,
+    ],
 )
 def test_modules_that_are_joined_declare_different_names_and_come_after_what_they_use(names):
     declared = [name for module in names for name in TOP_LEVEL.findall((JS / f"{module}.js").read_text())]

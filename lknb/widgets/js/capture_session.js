@@ -12,15 +12,28 @@ import { CAPTURE_WORKER_SOURCE } from "./inserted.js";
  * @property {(capture: number, level: number) => void} hearLevel
  * @property {() => boolean} isDisconnected
  */
+/**
+ * What finds a lane.
+ * @typedef {object} CaptureDialer
+ * @property {string} client
+ * @property {() => void} start
+ * @property {() => void} stop
+ * @property {() => void} dispose
+ * @property {(name: LaneName) => void} opened
+ * @property {(name: LaneName, opened: boolean) => void} closed
+ */
 
 /** A view that is rendered again, as JupyterLab does when an output is updated, comes back within this. */
 const CAPTURE_LINGER_MS = 2_000;
 
 export class CaptureSession {
-  /** @param {WidgetModel} model */
-  constructor(model) {
+  /**
+   * @param {WidgetModel} model
+   * @param {(listener: import("./dialer.js").Listener) => CaptureDialer} [dial]
+   */
+  constructor(model, dial = (listener) => new Dialer(model, listener)) {
     this.model = model;
-    this.dialer = new Dialer(model, {
+    this.dialer = dial({
       open: (way, transfer) => this.#open(way, transfer),
       wait: (detail) => this.#become("connecting", detail),
       end: (detail) => this.#become("ended", detail || "The room is not connected any more."),
@@ -28,6 +41,10 @@ export class CaptureSession {
       lose: () => this.#orphan(),
     });
     this.devices = new DeviceSet((command, transfer = []) => this.command(command, transfer), () => this.#update());
+    /** To the camera page, for a page that cannot capture. @type {{ port: number, ticket: string } | null} */
+    this.link = null;
+    /** What the core says that is not about devices. @type {(header: Record<string, any>) => void} */
+    this.onWord = () => {};
     /** @type {Set<CaptureView>} */
     this.views = new Set();
     /** @type {"connecting" | "open" | "ended"} */
@@ -129,12 +146,12 @@ export class CaptureSession {
       worker.onerror = (event) => this.#become("ended", event.message || "This page does not allow a Worker.");
       this.worker = worker;
     }
-    this.command({ type: "lane", way, client: this.dialer.client }, transfer);
+    this.command({ type: "lane", way, client: this.dialer.client, able: !this.obstacle }, transfer);
   }
 
   /** @param {CaptureEvent} event */
   #hear(event) {
-    if (event.type === "command") this.devices.handle(event.header);
+    if (event.type === "command") this.#obey(event.header);
     else if (event.type === "level") this.views.forEach((view) => view.hearLevel(event.capture, event.level));
     else if (event.type === "release") this.devices.closeAll();
     else if (event.type === "opened") {
@@ -148,6 +165,15 @@ export class CaptureSession {
       }
       if (this.#checkComm()) this.dialer.closed(event.name, event.opened);
     }
+  }
+
+  /** @param {Record<string, any>} header */
+  #obey(header) {
+    this.devices.handle(header);
+    this.onWord(header);
+    if (header.type !== "link") return;
+    this.link = { port: header.port, ticket: header.ticket };
+    this.#update();
   }
 
   /** @param {any} content */

@@ -33,8 +33,9 @@ class CaptureHub {
    * Open a lane; the one in use stays until the new one is open.
    * @param {import("./channel.js").Way} way
    * @param {string} client
+   * @param {boolean} able whether the page may use devices at all
    */
-  open(way, client) {
+  open(way, client, able) {
     this.trying?.close();
     const channel = new Channel(way);
     this.trying = channel;
@@ -44,7 +45,7 @@ class CaptureHub {
       this.channel?.close();
       this.channel = channel;
       this.batch.use(channel);
-      channel.send({ type: "hello", lane: channel.name, client, codecs: this.codecs, captures: [...this.uplinks.keys()] });
+      channel.send({ type: "hello", lane: channel.name, client, codecs: this.codecs, captures: [...this.uplinks.keys()], able });
       this.tell({ type: "opened", name: channel.name });
     };
     channel.onmessage = (header) => this.handle(header);
@@ -148,7 +149,7 @@ const hubReady = encodableCodecs().then((codecs) => {
 
 /** @type {{ [K in CaptureCommand["type"]]: (command: Extract<CaptureCommand, { type: K }>) => void }} */
 const CAPTURE_COMMANDS = {
-  lane: ({ way, client }) => void hubReady.then(() => hub.open(way, client)),
+  lane: ({ way, client, able }) => void hubReady.then(() => hub.open(way, client, able)),
   shut: () => hub.shut(),
   say: ({ header }) => hub.say(header),
   video: ({ capture, readable }) => void hub.video(capture).read(readable),

@@ -1,11 +1,11 @@
 // The buttons of a call: camera, microphone, screen, leave; what is live, and in words what is wrong.
 
-import { CaptureSession } from "./capture_session.js";
 import { listDevices } from "./device_list.js";
 import { drawing, make, setText } from "./dom.js";
 
 /** @typedef {import("./device_fault.js").CaptureDevice} CaptureDevice */
 /** "page": another page captures it. @typedef {"off" | "on" | "muted" | "page"} DeviceState */
+/** @typedef {import("./capture_session.js").CaptureSession} CaptureSession */
 
 const CAMERA_LINES = "M15 11l6-4v10l-6-4M5 6h8a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2V8a2 2 0 0 1 2-2z";
 const CAMERA_OFF_LINES =
@@ -14,6 +14,7 @@ const MICROPHONE_LINES = "M12 3.5a2.5 2.5 0 0 1 2.5 2.5v5a2.5 2.5 0 0 1-5 0V6A2.
 const MICROPHONE_OFF_LINES =
   "M3 3l18 18M9.5 9.5V11a2.5 2.5 0 0 0 4 2M14.5 10.5V6a2.5 2.5 0 0 0-4.9-.7M6 11a6 6 0 0 0 9.6 4.8M18 11a6 6 0 0 1-.7 2.8M12 17v3.5M9 20.5h6";
 const SCREEN_LINES = "M4 5h16v11H4zM9 20h6M12 16v4M12 13V8M9.8 10.2L12 8l2.2 2.2";
+const OPEN_LINES = "M11 5H5v14h14v-6M14 4h6v6M20 4l-9 9";
 const LEAVE_LINES = "M14 4H6v16h8M10 12h10M17 9l3 3-3 3";
 
 /** What a click waits for at most before the button can be pressed again. */
@@ -50,6 +51,17 @@ const WORDS = {
   },
 };
 
+/**
+ * A device in the words of the kernel, for a page that does not capture it. One that cannot speaks for the camera page.
+ * @param {string | undefined} told
+ * @param {boolean} helped
+ * @returns {DeviceState}
+ */
+export function stateElsewhere(told, helped) {
+  if (told === "page" || told === "page_muted") return !helped ? "page" : told === "page" ? "on" : "muted";
+  return told === "on" || told === "muted" ? told : "off";
+}
+
 /** A button of a device, and the menu beside it. */
 class DeviceButton {
   /**
@@ -79,21 +91,23 @@ class DeviceButton {
   }
 
   update() {
-    const { session, shown } = this.bar;
+    const { session, shown, helped } = this.bar;
     const held = session.devices.find(this.device);
-    const state = held ? (held.muted ? "muted" : "on") : shown[this.device] ?? "off";
+    const state = held ? (held.muted ? "muted" : "on") : stateElsewhere(shown[this.device], helped);
     if (state !== this.state || session.devices.fault || session.refusal) this.#settle();
     this.state = state;
     const words = WORDS[this.device];
     const isOn = state === "on";
+    // a screen is shared right after a click, in the page that shares it
+    const isOutOfReach = helped ? this.device === "screen" && !isOn : !!session.obstacle;
     const asking = session.devices.asking.has(this.device);
     this.element.dataset.state = state;
     this.element.dataset.live = String(!!held && isOn);
-    this.button.disabled = session.state !== "open" || !!session.obstacle || !shown.connected || (!!this.pending && !asking);
+    this.button.disabled = session.state !== "open" || isOutOfReach || !shown.connected || (!!this.pending && !asking);
     this.button.setAttribute("aria-pressed", String(isOn));
     this.button.classList.toggle("lknb-bar-busy", !!this.pending || asking);
     setText(this.label, words[this.state]);
-    this.button.title = words[this.state];
+    this.button.title = helped && isOutOfReach ? "Share the screen on the camera page" : words[this.state];
     const lines = isOn ? words.live : words.rest;
     if (lines !== this.lines) this.icon.replaceChildren(drawing(lines));
     this.lines = lines;
@@ -147,7 +161,7 @@ class DeviceButton {
 }
 
 /** One view of a `ControlBar`. */
-class ControlBarView {
+export class ControlBarView {
   /**
    * @param {CaptureSession} session
    * @param {WidgetModel} model
@@ -165,6 +179,13 @@ class ControlBarView {
     this.status = make("div", "lknb-bar-status", { role: "status" });
     this.title = make("div", "lknb-bar-title");
     this.detail = make("div", "");
+    this.open = make("a", "lknb-bar-button lknb-bar-open", { target: "_blank", rel: "noopener" }, make("span", "lknb-bar-icon", {}, drawing(OPEN_LINES)), "Open camera page");
+    this.open.addEventListener("click", () => {
+      this.wasOpened = true;
+      this.update();
+    });
+    this.hint = make("div", "lknb-bar-hint", { role: "status" });
+    this.wasOpened = false;
     this.fault = make("div", "lknb-bar-fault", { role: "alert" }, this.title, this.detail);
     const row = make("div", "lknb-bar-row", { role: "group", "aria-label": "Call" }, ...this.buttons.map(({ element }) => element), this.mark, this.leave);
     this.root = make("div", "lknb-bar", {}, row, this.status, this.fault);
@@ -182,6 +203,11 @@ class ControlBarView {
     return this.model.get("_shown") ?? {};
   }
 
+  /** Whether the camera page is open, and captures in place of this page. */
+  get helped() {
+    return !!this.session.obstacle?.tab && !!this.shown.tab;
+  }
+
   dispose() {
     navigator.mediaDevices?.removeEventListener("devicechange", this.onDevices);
     this.session.detach(this);
@@ -193,28 +219,53 @@ class ControlBarView {
   }
 
   update() {
-    const { session, shown } = this;
+    const { session, shown, helped } = this;
     this.buttons.forEach((button) => button.update());
     const held = [...session.devices.held.values()];
-    const live = held.filter((it) => !it.muted && it.track).map((it) => it.device.replace("screen_audio", "screen sound"));
+    const here = held.filter((it) => !it.muted && it.track).map((it) => it.device.replace("screen_audio", "screen sound"));
+    const live = helped ? this.buttons.map(({ device }) => device).filter((device) => shown[device] === "page") : here;
     this.mark.hidden = !live.length;
-    this.mark.title = `This page sends: ${live.join(", ")}`;
+    this.mark.title = `${helped ? "The camera page" : "This page"} sends: ${live.join(", ")}`;
     this.leave.disabled = !shown.connected || session.state !== "open";
     const asking = [...session.devices.asking];
     const waits = session.state === "connecting" ? session.detail || "Connecting…" : session.state === "ended" ? session.detail : "";
     const asks = asking.length ? `Your browser may ask about the ${asking.join(" and the ").replace("screen_audio", "sound")}: allow it there.` : "";
-    setText(this.status, shown.connected ? asks || waits : "Not in the room any more.");
+    const helps = helped ? "Camera and microphone are those of the camera page, in your browser." : "";
+    setText(this.status, shown.connected ? asks || waits || helps : "Not in the room any more.");
     this.status.hidden = !this.status.textContent;
-    const fault = session.obstacle ?? session.devices.fault;
+    const fault = (helped ? null : session.obstacle) ?? session.devices.fault;
     setText(this.title, fault?.title ?? (session.refusal ? "That did not work" : ""));
     setText(this.detail, fault?.detail ?? session.refusal);
     this.fault.hidden = !fault && !session.refusal;
+    this.#offerTab(!!fault && !!session.obstacle?.tab && shown.connected);
     // with the first permission the devices get their names
     const known = held.map((it) => `${it.device} ${!!it.track}`).join();
     if (known !== this.known) {
       this.known = known;
       this.refreshDevices();
     }
+  }
+
+  /** @param {boolean} offered */
+  #offerTab(offered) {
+    const { link } = this.session;
+    if (!offered) {
+      this.wasOpened = false;
+      this.open.remove();
+      this.hint.remove();
+      return;
+    }
+    if (!this.open.parentNode) this.fault.append(this.open, this.hint);
+    this.hint.hidden = !this.wasOpened;
+    this.open.setAttribute("aria-disabled", String(!link));
+    if (!link) return;
+    // it works once, and another one comes in time
+    this.open.href = `http://127.0.0.1:${link.port}/capture#${link.ticket}`;
+    setText(
+      this.hint,
+      `If no page comes in your browser, the kernel is on another machine. Forward its port ${link.port} to yours (VS Code: ` +
+        `“Ports”; else ssh -L ${link.port}:localhost:${link.port} host), then press the button again.`,
+    );
   }
 
   /**
@@ -231,20 +282,3 @@ class ControlBarView {
     this.buttons.forEach((button) => button.list(devices));
   }
 }
-
-export default () => {
-  /** @type {CaptureSession} */
-  let session;
-  return {
-    /** @param {{ model: WidgetModel }} context */
-    initialize({ model }) {
-      session = new CaptureSession(model);
-      return () => session.dispose();
-    },
-    /** @param {{ model: WidgetModel, el: HTMLElement }} context */
-    render({ model, el }) {
-      const view = new ControlBarView(session, model, el);
-      return () => view.dispose();
-    },
-  };
-};

@@ -1,25 +1,39 @@
 // What keeps a page from having a camera, a microphone or a screen, in words that say what to do next.
 
 /** @typedef {"camera" | "microphone" | "screen" | "screen_audio"} CaptureDevice */
-/** @typedef {{ reason: string, title: string, detail: string }} DeviceFault */
+/** `tab`: the camera page, a tab of the browser, can do it instead. @typedef {{ reason: string, title: string, detail: string, tab?: boolean }} DeviceFault */
 
 /** @type {Record<CaptureDevice, string>} */
 const DEVICE_NAMES = { camera: "camera", microphone: "microphone", screen: "screen", screen_audio: "sound of the screen" };
 
+const TAB_HELP = "The camera page can: a tab of your browser that captures for this room. Press “Open camera page”.";
+
 /**
  * Why this page can capture nothing at all, or null.
- * @param {{ protocol: string, secure: boolean, mediaDevices: boolean, webcodecs: boolean }} page
+ * @param {object} page
+ * @param {string} page.protocol
+ * @param {boolean} page.local whether it comes from the machine of the browser, where the kernel is then likely to be
+ * @param {boolean} page.secure
+ * @param {boolean} page.allowed by the Permissions-Policy of what shows it, or of the site
+ * @param {boolean} page.mediaDevices
+ * @param {boolean} page.webcodecs
  * @returns {DeviceFault | null}
  */
-export function findCaptureObstacle({ protocol, secure, mediaDevices, webcodecs }) {
+export function findCaptureObstacle({ protocol, local, secure, allowed, mediaDevices, webcodecs }) {
   if (protocol === "vscode-webview:") {
+    return { reason: "front_end", title: "VS Code does not let notebooks use cameras", detail: TAB_HELP, tab: true };
+  }
+  if (secure && !(allowed && mediaDevices)) {
     return {
-      reason: "unsupported",
-      title: "VS Code does not let notebooks use cameras",
-      detail: "Open this notebook in JupyterLab in a browser to use camera and microphone, or publish a source of the kernel.",
+      reason: "front_end",
+      title: "A rule keeps this page from cameras",
+      detail: local
+        ? `What shows the notebook forbids them (Permissions-Policy). ${TAB_HELP}`
+        : "The site that shows the notebook forbids them (Permissions-Policy). Ask who runs it, or use a JupyterLab of your own.",
+      tab: local,
     };
   }
-  if (!secure || !mediaDevices) {
+  if (!secure) {
     return {
       reason: "insecure",
       title: "This page may not use cameras",

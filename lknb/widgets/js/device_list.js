@@ -1,6 +1,7 @@
 // Which cameras, microphones and loudspeakers this page has, how one of them is asked for, and what keeps the page from all.
 
 import { findCaptureObstacle } from "./device_fault.js";
+import { isLoopback } from "./host.js";
 
 /** What keeps a page from a device, thrown. */
 export class Obstacle extends Error {
@@ -15,10 +16,18 @@ export class Obstacle extends Error {
 export function currentObstacle() {
   return findCaptureObstacle({
     protocol: location.protocol,
+    local: isLoopback(location.hostname),
     secure: isSecureContext,
+    allowed: isAllowed(),
     mediaDevices: !!navigator.mediaDevices?.getUserMedia,
     webcodecs: typeof VideoEncoder !== "undefined" && typeof AudioEncoder !== "undefined",
   });
+}
+
+/** Whether the rules for this page leave it a camera or a microphone. Browsers that do not tell are believed to. */
+function isAllowed() {
+  const policy = /** @type {{ featurePolicy?: { allowsFeature(name: string): boolean } }} */ (document).featurePolicy;
+  return !policy || policy.allowsFeature("camera") || policy.allowsFeature("microphone");
 }
 
 /** @param {Record<string, any>} wish */

@@ -102,7 +102,7 @@ declare function registerProcessor(name: string, processor: new () => AudioWorkl
 
 /** The capturing page to its Worker. */
 type CaptureCommand =
-  | { type: "lane"; way: import("./channel.js").Way; client: string }
+  | { type: "lane"; way: import("./channel.js").Way; client: string; able: boolean }
   | { type: "shut" }
   | { type: "say"; header: Record<string, unknown> }
   | { type: "video"; capture: number; readable: ReadableStream<VideoFrame> }
