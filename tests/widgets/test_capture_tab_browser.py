@@ -113,7 +113,8 @@ def test_a_camera_page_captures_where_the_notebook_may_not(studio: Studio, recor
     assert studio.bar()["fault"] == ""
 
     tab.press("camera")
-    wait_until_sync(lambda: tab.shown()["states"]["camera"] == "on", 20, what="a click in the tab publishes")
+    wait_until_sync(lambda: studio.bar()["states"]["camera"] == "on", 20, what="a click in the tab publishes")
+    assert tab.shown()["states"]["camera"] == "on"
     camera = studio.value("me.get_track_publication(rtc.TrackSource.SOURCE_CAMERA).sid")
     seen = studio.sees(camera, 1280)
     assert (seen.codec, seen.height) == ("h264", 720)
