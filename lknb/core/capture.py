@@ -36,7 +36,9 @@ class Captures:
 
         {"event": "view", "room", "track_sid", "view", "type": "click", "client", "able", "device", "action", "device_id"}
         {"event": "view", "room", "track_sid", "view", "type": "able", "able"}      whether a page of this view can capture
+        {"event": "view", "room", "track_sid", "view", "type": "devices_changed"}
         {"event": "source_fault", "source", "kind", "reason", "message"}
+        {"event": "source_device", "source", "device_id"}
 
     Everything runs on the event loop.
     """
@@ -45,37 +47,34 @@ class Captures:
         self,
         has_room: Callable[[int], bool],
         on_event: Callable[[dict[str, Any], list[bytes]], None],
-        on_click: Callable[[int, PageSource, bool], bool],
+        on_switch: Callable[[int, PageSource, bool], bool],
         make_link: Callable[[int, str], tuple[int, str] | None] = lambda room, view: None,
     ) -> None:
-        """`on_click(room, source, on)` mutes or unmutes what is published of a source, and says whether there is such a
-        track: a kernel at work has no time for buttons. `make_link(room, view)` is `LaneServer.link`."""
+        """`on_switch(room, source, on)` mutes or unmutes what is published of a source, and says whether there is such a
+        track: a kernel at work has no time for buttons, nor for what is unplugged. `make_link(room, view)` is
+        `LaneServer.link`."""
         self._has_room = has_room
         self._on_event = on_event
-        self._on_click = on_click
+        self._on_switch = on_switch
         self._make_link = make_link
         self._sessions: set[CaptureSession] = set()
         self._able: dict[tuple[int, str], bool] = {}
         self._shown: dict[int, Mapping[str, Any]] = {}
         self._pages: dict[tuple[int, str, str], CapturePage] = {}
         self._arrived = asyncio.Event()
+        self._turning: set[asyncio.Task[None]] = set()
 
     # ------------------------------------------------------------------ lanes
 
     def join(self, session: CaptureSession, hello: Hello) -> CapturePage:
         """The page of a new lane: one that is known, or another one."""
         grant = session.grant
-        key = (grant.room, grant.view, hello.client)
+        key = _key(grant, hello.client)
         page = self._pages.pop(key, None)
         if page is None:
             if len(self._pages) >= PAGES:
                 raise WireError("too many pages capture")
-            page = CapturePage(
-                hello.client,
-                tell_click=lambda click: self._tell_click(grant, hello.client, click),
-                tell_fault=self._tell_fault,
-                on_gone=lambda: self._forget(key),
-            )
+            page = CapturePage(hello.client, grant, self)
         # the newest comes last
         self._pages[key] = page
         page.connect(session, hello)
@@ -179,29 +178,61 @@ class Captures:
         ]
         return max(reversed(found), key=lambda page: (page.able, bool(page.sources)), default=None)
 
-    def _forget(self, key: tuple[int, str, str]) -> None:
-        self._pages.pop(key, None)
+    # ------------------------------------------------------------------ what pages tell, see `PageListener`
+
+    def clicked(self, page: CapturePage, click: Click) -> None:
+        source = page.source_of(click.device)
+        if source is None or click.device not in ("camera", "microphone") or click.action not in ("on", "off"):
+            self._tell_click(page, click)
+        elif click.action == "on":
+            task = asyncio.create_task(self._turn_on(page, source, click), name="a button of a page")
+            self._turning.add(task)
+            task.add_done_callback(self._turning.discard)
+        elif not self._on_switch(page.grant.room, source, False):
+            self._tell_click(page, click)
+
+    async def _turn_on(self, page: CapturePage, source: PageSource, click: Click) -> None:
+        try:
+            # nobody is to hear of an unmute before there is something to be seen
+            await source.acquire()
+        except MediaDevicesError as error:
+            if error.reason != "closed":
+                self.failed(page, source, error)
+            return
+        if not self._on_switch(page.grant.room, source, True):
+            self._tell_click(page, click)
+
+    def failed(self, page: CapturePage, source: PageSource, error: MediaDevicesError) -> None:
+        # muted at once: nobody is to look at a picture that stands still
+        self._on_switch(page.grant.room, source, False)
+        about = {"kind": error.kind, "reason": error.reason, "message": error.message}
+        self._on_event({"event": "source_fault", "source": source.capture, **about}, [])
+
+    def uses(self, capture: int, device_id: str) -> None:
+        self._on_event({"event": "source_device", "source": capture, "device_id": device_id}, [])
+
+    def devices_changed(self, page: CapturePage) -> None:
+        # of several pages of a room the one that would be asked for them
+        if page is self._page(page.grant.room, None):
+            self._tell_view(page.grant, {"type": "devices_changed"})
+
+    def gone(self, page: CapturePage) -> None:
+        self._pages.pop(_key(page.grant, page.client), None)
 
     def _tell_able(self, grant: Grant) -> None:
         view = (grant.room, grant.view)
         able = any(page.able for (*of_view, _), page in self._pages.items() if tuple(of_view) == view)
         if able != self._able.get(view, True):
             self._able[view] = able
-            self._tell(grant, {"type": "able", "able": able})
+            self._tell_view(grant, {"type": "able", "able": able})
 
-    def _tell_click(self, grant: Grant, client: str, click: Click) -> None:
-        page = self._pages.get((grant.room, grant.view, client))
-        source = page.source_of(click.device) if page is not None else None
-        muting = source is not None and click.action in ("on", "off") and click.device in ("camera", "microphone")
-        if muting and source is not None and self._on_click(grant.room, source, click.action == "on"):
-            return
-        able = page is not None and page.able
-        self._tell(grant, {"type": "click", "client": client, "able": able, **asdict(click)})
+    def _tell_click(self, page: CapturePage, click: Click) -> None:
+        self._tell_view(page.grant, {"type": "click", "client": page.client, "able": page.able, **asdict(click)})
 
-    def _tell(self, grant: Grant, header: Mapping[str, Any]) -> None:
+    def _tell_view(self, grant: Grant, header: Mapping[str, Any]) -> None:
         event = {"event": "view", "room": grant.room, "track_sid": grant.track_sid, "view": grant.view}
         self._on_event({**event, **header}, [])
 
-    def _tell_fault(self, capture: int, error: MediaDevicesError) -> None:
-        about = {"kind": error.kind, "reason": error.reason, "message": error.message}
-        self._on_event({"event": "source_fault", "source": capture, **about}, [])
+
+def _key(grant: Grant, client: str) -> tuple[int, str, str]:
+    return grant.room, grant.view, client

@@ -6,7 +6,10 @@ Pure, and total: any header gives a value or `WireError`.
                    {"type": "media", sequence, chunks} [data, ...]   one buffer a chunk
                    {"type": "done", request, ...}                    a command was carried out
                    {"type": "failed", request, reason, detail}       or could not be
-                   {"type": "ended", capture, reason, detail}        unplugged, or the person stopped it
+                   {"type": "ended", capture, detail}                the person stopped it
+                   {"type": "lost", capture, reason, detail}         the device is gone; held on, muted
+                   {"type": "using", capture, device_id}             which device it is, whenever that is another one
+                   {"type": "devices_changed"}                       one was plugged in, or unplugged
                    {"type": "click", device, action, device_id}      a button was pressed
     core -> page   {"type": "take", request, capture, device, ...}   take a device; done: width, height, device_id, label
                    {"type": "encode", capture, codec, ...}           begin to send
@@ -115,8 +118,29 @@ class Ended:
     """A capture is over, and nobody here asked for it."""
 
     capture: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The device of a capture is gone. The page has muted it, and takes a device again when it is unmuted."""
+
+    capture: int
     reason: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Using:
+    """The device of a capture: at first, and when it is another one."""
+
+    capture: int
+    device_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DevicesChanged:
+    """The page has other devices than before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +152,8 @@ class Click:
     device_id: str
 
 
-Upward: TypeAlias = Hello | Media | Done | Failed | Ended | Click
+Said: TypeAlias = Media | Done | Failed | Ended | Lost | Using | DevicesChanged | Click
+Upward: TypeAlias = Hello | Said
 
 
 def parse_capture(header: Mapping[str, Any], buffers: Sequence[bytes]) -> Upward:
@@ -236,8 +261,16 @@ def _parse_failed(header: Mapping[str, Any], buffers: Sequence[bytes]) -> Failed
 
 
 def _parse_ended(header: Mapping[str, Any], buffers: Sequence[bytes]) -> Ended:
+    return Ended(_integer(header, "capture"), _text(header, "detail", DETAIL_CHARACTERS))
+
+
+def _parse_lost(header: Mapping[str, Any], buffers: Sequence[bytes]) -> Lost:
     reason = _choice(header, "reason", REASONS)
-    return Ended(_integer(header, "capture"), reason, _text(header, "detail", DETAIL_CHARACTERS))
+    return Lost(_integer(header, "capture"), reason, _text(header, "detail", DETAIL_CHARACTERS))
+
+
+def _parse_using(header: Mapping[str, Any], buffers: Sequence[bytes]) -> Using:
+    return Using(_integer(header, "capture"), _text(header, "device_id"))
 
 
 def _parse_click(header: Mapping[str, Any], buffers: Sequence[bytes]) -> Click:
@@ -254,5 +287,8 @@ _PARSERS: dict[str, Callable[[Mapping[str, Any], Sequence[bytes]], Upward]] = {
     "done": _parse_done,
     "failed": _parse_failed,
     "ended": _parse_ended,
+    "lost": _parse_lost,
+    "using": _parse_using,
+    "devices_changed": lambda header, buffers: DevicesChanged(),
     "click": _parse_click,
 }

@@ -5,15 +5,29 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lknb.codec.layer import plan_layers
-from lknb.core.capture_message import Click, Done, Ended, Failed, Hello, Media
+from lknb.core.capture_message import (
+    Click,
+    DevicesChanged,
+    Done,
+    Ended,
+    Failed,
+    Hello,
+    Lost,
+    Media,
+    Said,
+    Using,
+)
 from lknb.core.source.encoded import Kind
 from lknb.core.source.page import PageClock, PageSource
 from lknb.errors import FrameError, MediaDevicesError
+
+if TYPE_CHECKING:
+    from lknb.core.lane_ticket import Grant
 
 logger = logging.getLogger(__name__)
 
@@ -49,25 +63,36 @@ class Wish:
         return "video" if self.device in ("camera", "screen") else "audio"
 
 
-class CapturePage:
-    """`tell_click(click)` and `tell_fault(capture, error)` are what the kernel is to know. Belongs to the event loop."""
+class PageListener(Protocol):
+    """Who hears what pages have to tell."""
 
-    def __init__(
-        self,
-        client: str,
-        *,
-        tell_click: Callable[[Click], None],
-        tell_fault: Callable[[int, MediaDevicesError], None],
-        on_gone: Callable[[], None],
-    ) -> None:
+    def clicked(self, page: CapturePage, click: Click) -> None:
+        """The person pressed a button."""
+
+    def failed(self, page: CapturePage, source: PageSource, error: MediaDevicesError) -> None:
+        """A device that was captured is gone, or cannot be taken again."""
+
+    def uses(self, capture: int, device_id: str) -> None:
+        """Which device it is that is captured."""
+
+    def devices_changed(self, page: CapturePage) -> None:
+        """The page has other devices than before."""
+
+    def gone(self, page: CapturePage) -> None:
+        """The page was closed."""
+
+
+class CapturePage:
+    """What one page captures. `client` is its name for itself, `grant` that of its lanes. Belongs to the event loop."""
+
+    def __init__(self, client: str, grant: Grant, listener: PageListener) -> None:
         self.client = client
+        self.grant = grant
         self.codecs: tuple[str, ...] = ()
         self.able = True
         self.sources: dict[int, PageSource] = {}
         self._opening: set[int] = set()
-        self._tell_click = tell_click
-        self._tell_fault = tell_fault
-        self._on_gone = on_gone
+        self._listener = listener
         self._lane: DownwardLane | None = None
         self._clock = PageClock()
         self._requests = itertools.count(1)
@@ -123,9 +148,9 @@ class CapturePage:
         self._fail_answers("the page was closed meanwhile")
         for capture in list(self.sources):
             self._end(capture, "the page that captured it was closed or reloaded")
-        self._on_gone()
+        self._listener.gone(self)
 
-    def handle(self, message: Media | Done | Failed | Ended | Click) -> None:
+    def handle(self, message: Said) -> None:
         """A message of the page, after its hello. What is about nothing we know is left aside: it came too late."""
         match message:
             case Media(chunks=chunks):
@@ -141,14 +166,19 @@ class CapturePage:
                 answer, device = self._answers.get(request, (None, ""))
                 if answer is not None and not answer.done():
                     answer.set_exception(MediaDevicesError(detail, device, reason))
-            case Ended(capture, reason, detail):
+            case Ended(capture, detail):
+                self._end(capture, detail)
+            case Lost(capture, reason, detail):
                 source = self.sources.get(capture)
                 if source is not None:
-                    if reason != "closed":
-                        self._tell_fault(capture, MediaDevicesError(detail, source.device, reason))
-                    self._end(capture, detail)
+                    self._listener.failed(self, source, MediaDevicesError(detail, source.device, reason))
+            case Using(capture, device_id):
+                if capture in self.sources or capture in self._opening:
+                    self._listener.uses(capture, device_id)
+            case DevicesChanged():
+                self._listener.devices_changed(self)
             case Click():
-                self._tell_click(message)
+                self._listener.clicked(self, message)
 
     # ------------------------------------------------------------------ commands
 
@@ -243,9 +273,9 @@ class CapturePage:
     def _answered(self, capture: int, answer: asyncio.Future[Done]) -> None:
         if answer.cancelled() or answer.exception() is None:
             return
-        error = answer.exception()
-        if isinstance(error, MediaDevicesError) and error.reason != "closed":
-            self._tell_fault(capture, error)
+        error, source = answer.exception(), self.sources.get(capture)
+        if source is not None and isinstance(error, MediaDevicesError) and error.reason != "closed":
+            self._listener.failed(self, source, error)
 
     def _fail_answers(self, reason: str) -> None:
         for answer, device in list(self._answers.values()):

@@ -32,7 +32,9 @@ class CapturingParticipant(Participant):
     def __init__(self, member: Member, core: CoreRoom, tell_room: Callable[..., None]) -> None:
         super().__init__(member)
         self._tell_room = tell_room
-        self._devices = LocalDevices(self, core, self._tell_fault)
+        self._devices = LocalDevices(
+            self, core, self._tell_fault, lambda kind, device_id: tell_room("active_device_changed", kind, device_id)
+        )
 
     @property
     @abstractmethod
@@ -93,8 +95,8 @@ class CapturingParticipant(Participant):
     ) -> LocalTrackPublication | None:
         """Publish a screen, a window or a tab, which the person chooses; with False unpublish it, and its sound.
 
-        Browsers want a click or a key just before: run the cell by hand, or use the button of `ControlBar`. Raises as
-        `set_camera_enabled`.
+        Browsers want a click or a key just before: where there was none, the buttons of `ControlBar` ask for a click, and
+        the call waits for it, a minute at most. Raises as `set_camera_enabled`.
         """
         if enabled:
             return await self._devices.share_screen(capture or ScreenShareCaptureOptions(), publish)
@@ -115,13 +117,25 @@ class CapturingParticipant(Participant):
     async def switch_active_device(self, kind: str, device_id: str) -> None:
         """Go on with another camera or microphone, by an id of `lknb.devices()`; also for the next time one is enabled.
 
+        When the device in use is unplugged another one of the kind takes over; a camera that was chosen is muted instead, and
+        so is what has no other, with `media_devices_error` (livekit-client). `active_device_changed` tells which is in use.
+
         `kind` is `"camera"` or `"microphone"`, or livekit-client's `"videoinput"` and `"audioinput"`. Raises
         MediaDevicesError, and keeps the device there was; ValueError for another kind.
         """
-        device = _DEVICE_KINDS.get(kind)
-        if device is None:
-            raise ValueError(f"a device that can be switched is {' or '.join(_DEVICE_KINDS)}, not {kind!r}")
-        await self._devices.switch(device, device_id)
+        await self._devices.switch(_device_of(kind), device_id)
+
+    def get_active_device(self, kind: str) -> str:
+        """The id of the camera or microphone that is in use, or that was chosen for the next time; empty when the page has
+        used none yet. `kind` as for `switch_active_device`."""
+        return self._devices.active(_device_of(kind))
+
+
+def _device_of(kind: str) -> Device:
+    device = _DEVICE_KINDS.get(kind)
+    if device is None:
+        raise ValueError(f"a device that can be switched is {' or '.join(_DEVICE_KINDS)}, not {kind!r}")
+    return device
 
 
 async def _outcome(

@@ -56,15 +56,23 @@ class Publisher(Protocol):
 
 
 class LocalDevices:
-    """The devices of one participant. Everything runs on the room's loop, except `_ended` and `_failed`;
-    `tell(error)` is told of every fault."""
+    """The devices of one participant. Everything runs on the room's loop, except `_ended`, `_failed` and `_uses`;
+    `tell(error)` is told of every fault, `tell_active(device, device_id)` when another one is in use."""
 
-    def __init__(self, participant: Publisher, core: CoreRoom, tell: Callable[[LknbError], None]) -> None:
+    def __init__(
+        self,
+        participant: Publisher,
+        core: CoreRoom,
+        tell: Callable[[LknbError], None],
+        tell_active: Callable[[Device, str], None],
+    ) -> None:
         self._participant = participant
         self._core = core
         self._tell = tell
+        self._tell_active = tell_active
         self._locks: dict[Device, asyncio.Lock] = {device: asyncio.Lock() for device in SOURCES}
         self._chosen: dict[Device, str] = {}
+        self._active: dict[Device, str] = {}
 
     async def enable(
         self,
@@ -135,6 +143,13 @@ class LocalDevices:
                     self._tell(error)
                     raise
             self._chosen[device] = device_id
+            if not self.is_live(device):
+                # of one that is live the page tells
+                self._use(device, device_id)
+
+    def active(self, device: Device) -> str:
+        """The id of the device that is in use, or was last, or will be; empty when none was yet."""
+        return self._active.get(device, "")
 
     def is_of_page(self, device: Device) -> bool:
         """Whether what is published of a device comes from a page."""
@@ -163,6 +178,7 @@ class LocalDevices:
             client=client,
             on_ended=self._ended,
             on_fault=self._failed,
+            on_device=self._uses,
         )
         make = LocalVideoTrack.create_video_track if source.kind == "video" else LocalAudioTrack.create_audio_track
         options = dataclasses.replace(publish or TrackPublishOptions(), source=SOURCES[device])
@@ -183,6 +199,14 @@ class LocalDevices:
     def _failed(self, source: PageSource, error: MediaDevicesError) -> None:
         self._core.call(self._fail, source, error)
 
+    def _uses(self, source: PageSource, device_id: str) -> None:
+        self._core.call(self._use, source.device, device_id)
+
+    def _use(self, device: Device, device_id: str) -> None:
+        if device in ("camera", "microphone") and device_id != self._active.get(device):
+            self._active[device] = device_id
+            self._tell_active(device, device_id)
+
     def _drop(self, source: PageSource) -> None:
         for sid, publication in self._participant.track_publications.items():
             if publication.track is not None and publication.track._source is source:
@@ -190,9 +214,6 @@ class LocalDevices:
 
     def _fail(self, source: PageSource, error: MediaDevicesError) -> None:
         self._tell(error)
-        if error.reason == "ended":
-            # the end of the publication follows
-            return
         for publication in self._participant.track_publications.values():
             if publication.track is not None and publication.track._source is source:
                 publication.track.mute()

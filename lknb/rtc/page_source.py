@@ -51,8 +51,9 @@ CaptureOptions: TypeAlias = VideoCaptureOptions | AudioCaptureOptions | ScreenSh
 
 
 class PageSource(RunningSource):
-    """`on_ended(reason)` is called when the page has the device no more, and `on_fault(error)` when it could not be taken
-    again after a mute, or was unplugged; both on the thread of the link."""
+    """`on_ended(source, reason)` is called when the page has the device no more, `on_fault(source, error)` when it was
+    unplugged, or could not be taken again after a mute, and `on_device(source, device_id)` when it is another one than
+    before; all on the thread of the link."""
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class PageSource(RunningSource):
         client: str = "",
         on_ended: Callable[[PageSource, str], None],
         on_fault: Callable[[PageSource, MediaDevicesError], None],
+        on_device: Callable[[PageSource, str], None],
     ) -> None:
         """`client` is the page to ask, empty for the newest. With `any_codec` the browser's cheapest is taken, and not
         that of the publish options."""
@@ -75,6 +77,7 @@ class PageSource(RunningSource):
         self.client = client
         self._on_ended = on_ended
         self._on_fault = on_fault
+        self._on_device = on_device
 
     async def acquire(self) -> None:
         """Have the page take the device again, after a mute. Raises `MediaDevicesError`."""
@@ -107,6 +110,8 @@ class PageSource(RunningSource):
             self._on_ended(self, header.get("error") or "")
         elif header.get("event") == "source_fault":
             self._on_fault(self, MediaDevicesError(header["message"], header["kind"], header["reason"]))
+        elif header.get("event") == "source_device":
+            self._on_device(self, header["device_id"])
 
     def __repr__(self) -> str:
         return f"rtc.PageSource({self.device!r})"

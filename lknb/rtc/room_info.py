@@ -28,6 +28,9 @@ Events that only livekit-client has:
     track_subscription_permission_changed                                   publication, allowed, participant
     recording_status_changed                                                whether the room is recorded
     audio_playback_status_changed                                           whether pages that show the room may play it
+    media_devices_error                                                     MediaDevicesError
+    media_devices_changed                                                   nothing; `lknb.devices()` has those there are
+    active_device_changed                                                   "camera" or "microphone", device id
 """
 
 from __future__ import annotations
@@ -55,7 +58,7 @@ RoomEvents = Literal[
     "reconnecting", "reconnected", "room_updated", "moved", "token_refreshed", "data_track_published",
     "data_track_unpublished", "track_stream_state_changed", "track_subscription_status_changed",
     "track_subscription_permission_changed", "recording_status_changed", "audio_playback_status_changed",
-    "media_devices_error",
+    "media_devices_error", "media_devices_changed", "active_device_changed",
 ]  # fmt: skip
 
 

@@ -47,6 +47,12 @@ class CallButtons:
             click = (header["device"], header["action"], client, header["device_id"])
             core.call(lambda: self._start(header["client"], self._act(*click)))
 
+    def follow_devices(self) -> None:
+        """The page has other devices than before, as the core tells it; on any thread."""
+        core = self._room._core
+        if core is not None:
+            core.call(self._room._tell, "media_devices_changed")
+
     # ------------------------------------------------------------------ the room, on its loop
 
     def _state_of(self, device: Device) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import traitlets
@@ -50,6 +51,13 @@ class DevicePicker(HardenedWidget):
         core = self._in_room._core if self._in_room is not None else None
         if core is not None:
             core.call(self._switch, change["name"], change["new"])
+
+    def _handle_custom_msg(self, content: Any, buffers: Sequence[Any]) -> None:
+        if isinstance(content, dict) and content.get("type") == "alive":
+            # a page that hears nothing of its kernel lets go of the devices
+            self.send({"type": "alive"})
+        else:
+            super()._handle_custom_msg(content, buffers)
 
     def _switch(self, kind: str, device_id: str) -> None:
         assert self._in_room is not None

@@ -107,6 +107,8 @@ class CaptureTab:
     def _hear(self, header: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
         if header["type"] == "click":
             self._buttons.press(header)
+        elif header["type"] == "devices_changed":
+            self._buttons.follow_devices()
         elif header["type"] == "lane":
             self.connected = bool(header["lane"])
             if self.connected:

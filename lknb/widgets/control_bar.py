@@ -118,6 +118,8 @@ class ControlBar(LaneWidget):
     def _on_core_event(self, header: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
         if header["type"] == "click":
             self._buttons.press(header)
+        elif header["type"] == "devices_changed":
+            self._buttons.follow_devices()
         elif header["type"] == "able":
             self.able = header["able"]
 

@@ -43,12 +43,14 @@ CAPTURE_MODULES = (
     "device_fault",
     "device_list",
     "capture_feed",
+    "capture_screen",
     "capture_device",
+    "kernel_watch",
     "capture_session",
 )
 BAR_MODULES = (*CAPTURE_MODULES, "control_bar", "bar_widget")
 TAB_MODULES = (*CAPTURE_MODULES, "control_bar", "tab_model", "tab_dialer", "capture_tab")
-PREVIEW_MODULES = ("host", "dom", "device_fault", "device_list", "preview")
+PREVIEW_MODULES = ("host", "dom", "device_fault", "device_list", "kernel_watch", "preview")
 CAPTURE_WORKER_MODULES = ("message", "channel", "batch", "video_uplink", "audio_uplink", "capture_worker")
 TAP_MODULES = ("tap",)
 CONTROL_MODULES = ("dom", "page", "output", "hear", "figure", "control")

@@ -29,7 +29,10 @@ SAMPLES: list[tuple[dict[str, Any], list[bytes]]] = [
     ({"type": "done", "request": 1, "width": 1280, "height": 720, "device_id": "x", "label": "Camera"}, []),
     ({"type": "done", "request": 2, "devices": [{"kind": "camera", "device_id": "a", "label": "b"}]}, []),
     ({"type": "failed", "request": 1, "reason": "denied", "detail": "The camera is blocked."}, []),
-    ({"type": "ended", "capture": 7, "reason": "ended", "detail": "unplugged"}, []),
+    ({"type": "ended", "capture": 7, "detail": "stopped by the person"}, []),
+    ({"type": "lost", "capture": 7, "reason": "ended", "detail": "unplugged"}, []),
+    ({"type": "using", "capture": 7, "device_id": "x"}, []),
+    ({"type": "devices_changed"}, []),
     ({"type": "click", "device": "camera", "action": "on", "device_id": ""}, []),
 ]  # fmt: skip
 
@@ -92,18 +95,18 @@ class World:
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
-        self.clicked: list[tuple[PageSource, bool]] = []
+        self.switched: list[tuple[PageSource, bool]] = []
         self.published = False
         self.links = itertools.count(1)
         self.captures = Captures(
             lambda room: room == 1,
             lambda header, buffers: self.events.append(header),
-            self._click,
+            self._switch,
             lambda room, view: (4711, f"{room} {view} {next(self.links)}"),
         )
 
-    def _click(self, room: int, source: PageSource, on: bool) -> bool:
-        self.clicked.append((source, on))
+    def _switch(self, room: int, source: PageSource, on: bool) -> bool:
+        self.switched.append((source, on))
         return self.published
 
     def wish(self, device: str, **header: Any) -> asyncio.Task[PageSource]:
@@ -252,14 +255,47 @@ class TestCamera:
             }
         ]
 
-    async def test_unplugged(self, world: World) -> None:
+    async def test_stopped_by_the_person(self, world: World) -> None:
+        page = Page(world.captures)
+        source, _ = await world.source(page, "screen")
+        ended: list[Any] = []
+        source.on_ended = ended.append
+        page.say(type="ended", capture=7, detail="The screen is not shared any more")
+        page.say(type="ended", capture=99, detail="")
+        assert ended == ["The screen is not shared any more"]
+        assert not world.events
+
+    async def test_unplugged_it_is_muted_at_once_and_can_be_taken_again(self, world: World) -> None:
         page = Page(world.captures)
         source, _ = await world.source(page)
         ended: list[Any] = []
         source.on_ended = ended.append
-        page.say(type="ended", capture=7, reason="ended", detail="The camera is gone.")
-        assert ended == ["The camera is gone."]
-        assert world.events[-1]["reason"] == "ended"
+        page.say(type="lost", capture=7, reason="ended", detail="The camera is gone.")
+        page.say(type="lost", capture=99, reason="ended", detail="")
+        assert world.switched == [(source, False)]
+        about = {"kind": "camera", "reason": "ended", "message": "The camera is gone."}
+        assert world.events == [{"event": "source_fault", "source": 7, **about}]
+        assert not ended
+        taking = asyncio.create_task(source.acquire())
+        assert (await page.answer("mute"))["muted"] is False
+        await taking
+
+    async def test_which_device_it_is_is_told(self, world: World) -> None:
+        page = Page(world.captures)
+        opening = world.wish("camera")
+        await page.answer("take", width=1280, height=720)
+        # before anybody has had time to take the answer in
+        page.say(type="using", capture=7, device_id="first")
+        await opening
+        page.say(type="using", capture=99, device_id="nobody's")
+        assert world.events == [{"event": "source_device", "source": 7, "device_id": "first"}]
+
+    async def test_other_devices_are_told_once_for_all_pages_of_a_room(self, world: World) -> None:
+        first, second = Page(world.captures, "one"), Page(world.captures, "two", view="other")
+        first.say(type="devices_changed")
+        assert not world.events
+        second.say(type="devices_changed")
+        assert [(event["view"], event["type"]) for event in world.events] == [("other", "devices_changed")]
 
 
 class TestSound:
@@ -315,6 +351,16 @@ class TestLanes:
         assert not ended
         await wait_until(lambda: ended, what="the grace is over")
         assert "closed or reloaded" in ended[0]
+
+    async def test_one_that_says_so_is_gone_at_once(self, world: World) -> None:
+        page = Page(world.captures)
+        source, _ = await world.source(page)
+        ended: list[Any] = []
+        source.on_ended = ended.append
+        page.port.page_left = True
+        page.session.closed()
+        assert len(ended) == 1
+        assert not world.captures._pages
 
     async def test_a_page_that_lost_a_device_meanwhile(self, world: World) -> None:
         page = Page(world.captures)
@@ -473,8 +519,20 @@ class TestClicks:
         page = Page(world.captures)
         source, _ = await world.source(page)
         page.say(type="click", device="camera", action="off", device_id="")
-        assert world.clicked == [(source, False)]
+        assert world.switched == [(source, False)]
         assert not world.events
+
+    async def test_an_unmute_is_told_when_there_is_something_to_be_seen(self, world: World) -> None:
+        world.published = True
+        page = Page(world.captures)
+        source, _ = await world.source(page)
+        page.say(type="click", device="camera", action="on", device_id="")
+        assert (await page.answer("mute"))["muted"] is False
+        await wait_until(lambda: world.switched == [(source, True)])
+        page.say(type="click", device="camera", action="on", device_id="")
+        await page.refuse("mute", "not_found", "There is no camera.")
+        await wait_until(lambda: world.switched[1:] == [(source, False)])
+        assert world.events[-1]["reason"] == "not_found"
 
 
 async def test_devices(world: World) -> None:

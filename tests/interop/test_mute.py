@@ -15,14 +15,12 @@ from lknb import rtc
 from lknb.core.client import CoreClient
 from tests.interop.conftest import OpenPeer
 from tests.interop.row import GREEN
+from tests.kit.meter import IDLE_BYTES_S, Meter
 from tests.kit.peer import Peer, is_near
 from tests.kit.relay import UdpRelay
 from tests.kit.server import Server
 from tests.kit.token import room_name
 from tests.kit.ws_proxy import SignalProxy
-
-# what a connection says without media: consent checks, reports and feedback of two tracks
-IDLE_BYTES_S = 1_500
 
 
 @pytest.fixture(scope="module")
@@ -31,28 +29,6 @@ def core() -> Iterator[None]:
     client.request_threadsafe({"op": "hello"}).exception(10)
     yield
     client.close()
-
-
-class Meter:
-    """Bytes of media that the server got from the publisher, and sent to it: a relay between them sees every datagram."""
-
-    def __init__(self, relay: UdpRelay) -> None:
-        self.bytes = self.rtp = 0
-        hand_on = relay.received
-
-        def count(packet: bytes, client: tuple[str, int]) -> None:
-            self.bytes += len(packet)
-            # RFC 7983, and RFC 5761 for what is RTCP
-            self.rtp += 128 <= packet[0] < 192 and not 192 <= packet[1] <= 223
-            hand_on(packet, client)
-
-        relay.received = count  # type: ignore[method-assign]
-
-    async def second(self) -> tuple[int, int]:
-        """Bytes and RTP packets in a second from now."""
-        before = self.bytes, self.rtp
-        await asyncio.sleep(1)
-        return self.bytes - before[0], self.rtp - before[1]
 
 
 @dataclass

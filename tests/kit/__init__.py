@@ -18,5 +18,6 @@ jupyterlab.py a real JupyterLab, and notebooks in it, in headless Chromium
 fake_core.py  a core process without rooms: the real lanes, tracks of known colours
 impair.py     a bad network as a pure model: loss, bursts, reordering, delay, rate, blackouts
 relay.py      that model between two UDP ends on 127.0.0.1
+meter.py      what goes through it
 ws_proxy.py   a proxy for signalling that can be cut or stalled, and that can send media through a relay
 """

@@ -14,14 +14,14 @@ import os
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Playwright, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 from tests.kit.chromium import FLAGS, find_chromium
@@ -79,14 +79,14 @@ class JupyterLab:
         self._closing.close()
 
     @cached_property
+    def playwright(self) -> Playwright:
+        """What drives Chromium, there when it is first asked for."""
+        return self._closing.enter_context(sync_playwright())
+
+    @cached_property
     def browser(self) -> Browser:
         """The Chromium of this JupyterLab, there when it is first asked for: a notebook may be opened in another browser."""
-        playwright = self._closing.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(
-            executable_path=find_chromium(), headless=True, args=[*self._flags, *self._host_flags()]
-        )
-        self._closing.callback(browser.close)
-        return browser
+        return self._closing.enter_context(self.another_browser())
 
     @property
     def server_pid(self) -> int:
@@ -107,6 +107,17 @@ class JupyterLab:
         if dark:
             notebook.set_theme("JupyterLab Dark")
         return notebook
+
+    @contextmanager
+    def another_browser(self, *flags: str) -> Iterator[Browser]:
+        """A browser with other flags, for the `context` of `open`."""
+        browser = self.playwright.chromium.launch(
+            executable_path=find_chromium(), headless=True, args=[*self._flags, *flags, *self._host_flags()]
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
 
     def url_of(self, name: str, *, reset: bool = False) -> str:
         """The address of a notebook, token included."""

@@ -218,6 +218,33 @@ async def test_a_fault_while_live_is_told_and_mutes(
     await wait_until(lambda: publication.muted)
 
 
+async def test_it_is_told_which_device_is_used(
+    core: ScriptedCore, page: Page, me: LocalParticipant, room: Room
+) -> None:
+    heard: list[tuple[str, str]] = []
+    room.on("active_device_changed", lambda kind, device_id: heard.append((kind, device_id)))
+    # with nothing live it is the next one
+    await me.switch_active_device("videoinput", "second")
+    assert heard == [("camera", "second")]
+    assert (me.get_active_device("camera"), me.get_active_device("audioinput")) == ("second", "")
+    await me.set_camera_enabled(True)
+    handle = page.asked("source_open")[0]["source"]
+
+    def use(device_id: str) -> None:
+        core.listeners["source", handle]({"event": "source_device", "source": handle, "device_id": device_id}, [])
+
+    use("second")
+    # of one that is live the page tells, whoever has switched
+    await me.switch_active_device("camera", "third")
+    assert me.get_active_device("camera") == "second"
+    use("third")
+    use("third")
+    await wait_until(lambda: me.get_active_device("camera") == "third")
+    assert heard == [("camera", "second"), ("camera", "third")]
+    with pytest.raises(ValueError, match="camera or microphone"):
+        me.get_active_device("nose")
+
+
 async def test_another_source_of_a_camera_is_muted_and_unmuted(page: Page, me: LocalParticipant) -> None:
     source = FakeSource()
     publication = await me.publish_track(source, TrackPublishOptions(source=TrackSource.SOURCE_CAMERA))

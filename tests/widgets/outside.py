@@ -19,7 +19,9 @@ import pytest
 
 from lknb.server.app import Server
 from lknb.server.config import ServerConfig
+from lknb.server.stream import Stream
 from lknb.server.subscription import Subscription
+from lknb.wire.rtp import RtpView
 from tests.kit.poll import TIME_FACTOR, wait_until_sync
 from tests.kit.server import ROOT
 from tests.kit.token import API_KEY, API_SECRET, make_token
@@ -29,9 +31,11 @@ ROOM = "studio"
 
 
 class CountedServer:
-    """lknb's server, and what it sends: bytes by (subscriber's identity, track sid), counted where they are encrypted."""
+    """lknb's server, and what it sends: bytes by (subscriber's identity, track sid), counted where they are encrypted; and
+    what it gets: bytes of media by track sid, without headers, where they are decrypted."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.received: Counter[str] = Counter()
         self.size: Counter[tuple[str, str]] = Counter()
         self.widths: Counter[tuple[str, str]] = Counter()
         self._loop = asyncio.new_event_loop()
@@ -49,12 +53,23 @@ class CountedServer:
             start(it, payload_type, counted, now)
 
         monkeypatch.setattr(Subscription, "start", counted_start)
+        receive = Stream.receive
+
+        def counted_receive(it: Stream, view: RtpView, arrival_us: int, now: float) -> None:
+            self.received[it.publication.sid] += len(view.payload)
+            receive(it, view, arrival_us, now)
+
+        monkeypatch.setattr(Stream, "receive", counted_receive)
         self._thread.start()
         self._run(self._server.start())
 
     @property
     def url(self) -> str:
         return f"ws://127.0.0.1:{self._server.port}"
+
+    @property
+    def rtc_port(self) -> int:
+        return self._server.rtc_port
 
     def flows(self, identity: str, sid: str, over_s: float = 0.6) -> bool:
         """Whether media of a track go to a subscriber just now."""

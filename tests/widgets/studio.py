@@ -29,12 +29,14 @@ BAR = """() => {
     live: shown('.lknb-bar-mark'), status: text('.lknb-bar-status'), fault: text('.lknb-bar-fault'),
   };
 }"""
-# what getUserMedia gave out, to see from outside which devices are open
+# what getUserMedia gave out, and how often it was asked, to see from outside which devices are open
 SPY = """
 globalThis.lknbTracks = [];
+globalThis.lknbAsked = 0;
 for (const name of ['getUserMedia', 'getDisplayMedia']) {
   const real = navigator.mediaDevices[name].bind(navigator.mediaDevices);
   navigator.mediaDevices[name] = async (asked) => {
+    lknbAsked += 1;
     const stream = await real(asked);
     lknbTracks.push(...stream.getTracks());
     return stream;
@@ -48,16 +50,18 @@ LIVE = "lknbTracks.filter((track) => track.readyState === 'live').map((track) =>
 class Studio:
     """One notebook with the buttons of a room, and an official client in the same room, outside."""
 
-    def __init__(self, notebook: Notebook, outside: Outside, server: Server) -> None:
+    def __init__(self, notebook: Notebook, outside: Outside, server: Server, *, url: str = "") -> None:
+        """`url` is where the notebook joins, when that is not the server itself."""
         self.notebook = notebook
         self.outside = outside
         self.server = server
+        self.url = url or server.url
         self.room = room_name()
         self.guest: Peer
 
     def set_up(self) -> None:
         token = self.server.token("me", self.room)
-        self.notebook.run(0, SET_UP.format(url=self.server.url, token=token))
+        self.notebook.run(0, SET_UP.format(url=self.url, token=token))
         self.guest = self.outside.join(lambda: WheelPeer("guest"), self.server, self.room)
         self.notebook.page.evaluate(SPY)
         wait_until_sync(lambda: self.bar()["status"] == "", 20, what="the page has a lane")

@@ -187,40 +187,6 @@ def _rates(studio: Studio, camera: str, microphone: str) -> tuple[float, float]:
     return (studio.frames(camera) - frames) / took_s, (studio.sounds(microphone) - sounds) / took_s
 
 
-def test_mute_lets_go_of_the_camera_and_every_side_can_do_it(studio: Studio) -> None:
-    camera = studio.publish("me.set_camera_enabled(True)")
-    studio.sees(camera, 1280)
-    studio.press("camera")
-    studio.outside.call(studio.guest.wait_event("track_muted", track_sid=camera))
-    wait_until_sync(lambda: studio.live() == [], what="the light is off")
-    wait_until_sync(lambda: not studio.bar()["live"], what="no mark")
-    assert studio.value("me.get_track_publication(rtc.TrackSource.SOURCE_CAMERA).muted") is True
-    count = studio.frames(camera)
-    studio.publish("me.set_camera_enabled(True)")
-    studio.outside.call(studio.guest.wait_event("track_unmuted", track_sid=camera))
-    assert studio.live() == ["video"]
-    wait_until_sync(lambda: studio.frames(camera) > count + 5, 20, what="the picture goes on")
-    microphone = studio.publish("me.set_microphone_enabled(True)")
-    studio.outside.call(studio.guest.wait_audio(microphone, lambda report: report.frames > 0, deadline_s=20))
-    studio.publish("me.set_microphone_enabled(False)")
-    studio.outside.call(studio.guest.wait_event("track_muted", track_sid=microphone))
-    # the page keeps the microphone, and sends nothing
-    assert studio.live() == ["audio", "video"]
-    sent = studio.value("(await me.get_track_publication(2).track.get_stats())[1].outbound_rtp.sent.packets_sent")
-    time.sleep(1)
-    after = studio.value("(await me.get_track_publication(2).track.get_stats())[1].outbound_rtp.sent.packets_sent")
-    assert after - sent <= 2
-
-
-def test_a_button_mutes_while_the_kernel_computes(studio: Studio) -> None:
-    camera = studio.publish("me.set_camera_enabled(True)")
-    studio.sees(camera, 1280)
-    studio.notebook.run(3, "time.sleep(6)", wait=False)
-    studio.press("camera")
-    studio.outside.call(studio.guest.wait_event("track_muted", track_sid=camera, deadline_s=4))
-    assert studio.live() == []
-
-
 def test_a_screen_is_shared_by_its_button(studio: Studio) -> None:
     studio.press("screen")
     wait_until_sync(lambda: studio.bar()["states"]["screen"] == "on", 20, what="the screen is shared")
@@ -230,31 +196,6 @@ def test_a_screen_is_shared_by_its_button(studio: Studio) -> None:
     studio.press("screen")
     studio.outside.call(studio.guest.wait_event("track_unpublished", track_sid=sid))
     wait_until_sync(lambda: studio.live() == [], what="nothing is captured")
-
-
-def test_a_page_that_is_reloaded_ends_its_publications(studio: Studio) -> None:
-    for _ in range(3):
-        camera = studio.publish("me.set_camera_enabled(True)")
-        studio.sees(camera, 1280)
-        studio.notebook.save()
-        studio.notebook.load()
-        studio.outside.call(studio.guest.wait_event("track_unpublished", track_sid=camera))
-        studio.notebook.page.wait_for_selector(".lknb-bar")
-        studio.notebook.page.evaluate(SPY)
-        wait_until_sync(lambda: studio.bar()["status"] == "", 20, what="the page has a lane")
-        assert studio.value("len(me.track_publications)") == 0
-        assert studio.bar()["states"]["camera"] == "off"
-        assert studio.live() == []
-
-
-def test_a_kernel_that_dies_frees_the_devices(studio: Studio) -> None:
-    camera = studio.publish("me.set_camera_enabled(True)")
-    studio.sees(camera, 1280)
-    studio.notebook.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.restartKernel().then(() => 0)")
-    began = time.monotonic()
-    wait_until_sync(lambda: studio.live() == [], what="the device is free")
-    assert time.monotonic() - began < 4
-    studio.outside.call(studio.guest.wait_event("track_unpublished", track_sid=camera))
 
 
 def test_a_preview_begins_with_its_cell_and_not_with_the_notebook(studio: Studio) -> None:
@@ -294,18 +235,6 @@ def test_a_publish_panel_publishes_and_takes_back(studio: Studio) -> None:
     studio.outside.call(studio.guest.wait_event("track_muted", track_sid=sid))
     page.get_by_role("button", name="Unpublish pattern").click()
     studio.outside.call(studio.guest.wait_event("track_unpublished", track_sid=sid))
-
-
-def test_the_tile_of_who_is_captured_has_a_mark(studio: Studio) -> None:
-    studio.run("bar.close()")
-    studio.notebook.run(3, "panel = lknb.CallPanel(room)\npanel")
-    marks = "[...document.querySelectorAll('.lknb-video-live')].map((mark) => mark.checkVisibility())"
-    wait_until_sync(lambda: studio.bar()["status"] == "", 20, what="the page has a lane")
-    wait_until_sync(lambda: studio.notebook.page.evaluate(marks) == [False, False], what="two tiles without a mark")
-    studio.publish("me.set_camera_enabled(True)")
-    wait_until_sync(lambda: studio.notebook.page.evaluate(marks) == [True, False], what="a mark on our own")
-    studio.publish("me.set_camera_enabled(False)")
-    wait_until_sync(lambda: studio.notebook.page.evaluate(marks) == [False, False], what="no mark while muted")
 
 
 def test_leaving_frees_the_device_and_the_room_can_be_joined_again(studio: Studio) -> None:
@@ -364,18 +293,10 @@ def test_faults_of_a_stubbed_device_are_told_here_and_there(studio: Studio, reas
     assert studio.value("len(me.track_publications)") == 0
 
 
-def test_a_device_that_is_not_there_and_one_that_is_lost(studio: Studio) -> None:
+def test_a_device_that_is_not_there(studio: Studio) -> None:
     told = studio.run(
         "try:\n    await asyncio.wait_for(me.set_camera_enabled(True, rtc.VideoCaptureOptions(device_id='nothing')), 20)\n"
         "except lknb.errors.MediaDevicesError as error:\n    print(error.reason)"
     )
     assert told.strip() == "overconstrained"
-    camera = studio.publish("me.set_camera_enabled(True)")
-    studio.sees(camera, 1280)
-    # a stub: Chromium's fake camera cannot be unplugged
-    studio.notebook.page.evaluate(
-        "lknbTracks.find((track) => track.readyState === 'live').dispatchEvent(new Event('ended'))"
-    )
-    studio.outside.call(studio.guest.wait_event("track_unpublished", track_sid=camera))
-    wait_until_sync(lambda: "is gone" in studio.bar()["fault"], what="the page says so")
-    assert studio.bar()["states"]["camera"] == "off"
+    assert "not connected any more" in studio.bar()["fault"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.widgets.node import node
 
 BENCH = """
@@ -18,7 +20,7 @@ const tracks = [];
 class Track {
   constructor(kind) { this.kind = kind; this.readyState = "live"; tracks.push(this); }
   stop() { this.readyState = "ended"; }
-  getSettings() { return { width: 640, height: 480 }; }
+  getSettings() { return { width: 640, height: 480, deviceId: `${this.kind}-${tracks.indexOf(this)}` }; }
 }
 globalThis.MediaStream = class {
   constructor(made) { this.made = made; }
@@ -31,8 +33,21 @@ const make = (asked) => {
   return new MediaStream([...(asked.video ? [new Track("video")] : []), ...(asked.audio ? [new Track("audio")] : [])]);
 };
 const questions = [];
-const ask = (asked) => new Promise((resolve) => questions.push(() => resolve(make(asked))));
-Object.defineProperty(globalThis, "navigator", { value: { mediaDevices: { getUserMedia: ask, getDisplayMedia: ask } } });
+const asks = [];
+const ask = (asked) => {
+  asks.push(asked);
+  return new Promise((resolve, reject) => questions.push((fault) => {
+    if (fault) reject(new DOMException("stub", fault));
+    else resolve(make(asked));
+  }));
+};
+let permission = "granted";
+const permissions = { query: async () => ({ state: permission }) };
+const mediaDevices = { getUserMedia: ask, getDisplayMedia: ask };
+Object.defineProperty(globalThis, "navigator", { value: { mediaDevices, permissions } });
+// minutes of a person are seconds here
+const wait = setTimeout;
+globalThis.setTimeout = (run, ms) => wait(run, ms >= 60_000 ? 50 : ms);
 const told = [];
 const devices = new DeviceSet((command) => { if (command.type === "say") told.push(command.header); }, () => {});
 const soon = (ms = 5) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -40,9 +55,16 @@ const take = (capture, device, constraints = {}) => {
   devices.handle({ type: "take", request: capture, capture, device, device_id: "", constraints });
 };
 const asked = async () => { while (!questions.length) await soon(); };
-const answer = async () => { await asked(); questions.shift()(); await soon(); };
+const answer = async (fault) => { await asked(); questions.shift()(fault); await soon(); };
+const unplug = async () => {
+  const track = tracks.findLast((it) => it.readyState === "live");
+  track.readyState = "ended";
+  track.onended?.();
+  await soon();
+};
 const live = () => tracks.filter((track) => track.readyState === "live").map((track) => track.kind);
-const words = () => told.map(({ type, reason }) => reason ?? type);
+const words = () => told.filter(({ type }) => type !== "using").map(({ type, reason }) => reason ?? type);
+const used = () => told.filter(({ type }) => type === "using").map(({ device_id: id }) => id);
 const show = () => console.log(JSON.stringify([live(), words()]));
 """
 
@@ -104,3 +126,94 @@ def test_the_sound_of_a_screen_ends_with_the_screen_when_nobody_asked_for_it():
         devices.close(1);
     """
     assert play(script) == [[], ["done"]]
+
+
+def test_a_device_that_is_unplugged_is_followed_by_another_one():
+    script = """
+        take(1, "camera");
+        await answer();
+        await unplug();
+        await answer();
+        console.error(devices.fault.title, devices.fault.detail);
+        console.log(JSON.stringify(used()));
+        process.exit(0);
+    """
+    assert play(script) == ["video-0", "video-1"]
+
+
+def test_one_that_was_chosen_is_not_followed_by_another_and_a_chosen_microphone_is():
+    script = """
+        take(1, "%s");
+        await answer();
+        devices.handle({ type: "switch", request: 2, capture: 1, device_id: "chosen" });
+        await answer();
+        await unplug();
+        await asked();
+        const asked_for = Object.values(asks.at(-1))[0].deviceId?.exact;
+        console.log(JSON.stringify(asked_for ?? null));
+        process.exit(0);
+    """
+    assert play(script % "camera") == "chosen"
+    assert play(script % "microphone") is None
+
+
+@pytest.mark.parametrize("device", ["camera", "microphone"])
+def test_without_another_one_it_is_muted_until_somebody_takes_it_again(device: str):
+    script = f"""
+        take(1, "{device}");
+        await answer();
+        await unplug();
+        await answer("NotFoundError");
+        const muted = devices.find("{device}").muted;
+        devices.handle({{ type: "mute", request: 3, capture: 1, muted: true }});
+        await soon();
+        if (!devices.fault) throw new Error("the mute has wiped out what is wrong");
+        devices.handle({{ type: "mute", request: 4, capture: 1, muted: false }});
+        await answer("NotFoundError");
+        const still = devices.find("{device}").muted;
+        devices.handle({{ type: "mute", request: 5, capture: 1, muted: false }});
+        await answer();
+        console.log(JSON.stringify([muted, still, devices.find("{device}").muted, words(), live()]));
+        process.exit(0);
+    """
+    kind = {"camera": "video", "microphone": "audio"}[device]
+    assert play(script) == [True, True, False, ["done", "ended", "done", "not_found", "done"], [kind]]
+
+
+def test_one_that_was_forbidden_is_not_asked_for_again():
+    script = """
+        take(1, "camera");
+        await answer();
+        permission = "denied";
+        await unplug();
+        console.log(JSON.stringify([words(), questions.length, asks.length]));
+        process.exit(0);
+    """
+    assert play(script) == [["done", "denied"], 0, 1]
+
+
+class TestClickForAScreen:
+    """The browser wants a click, and a call of a cell waits for it."""
+
+    BEGIN = 'take(1, "screen", { audio: true }); await answer("InvalidStateError");'
+
+    def test_it_is_waited_for(self) -> None:
+        script = """
+            const before = [!!devices.screen.wanted, words()];
+            const clicking = devices.clickScreen();
+            await answer();
+            console.log(JSON.stringify([before, await clicking, words(), live()]));
+            process.exit(0);
+        """
+        assert play(self.BEGIN + script) == [[True, []], False, ["done"], ["video", "audio"]]
+
+    def test_it_is_refused(self) -> None:
+        assert play(self.BEGIN + "devices.screen.refuse(); await soon();") == [[], ["denied"]]
+        assert play(self.BEGIN + 'devices.clickScreen(); await answer("NotAllowedError");') == [[], ["denied"]]
+
+    def test_it_does_not_come(self) -> None:
+        assert play(self.BEGIN + "await soon(80);") == [[], ["needs_click"]]
+
+    def test_nobody_waits_any_more(self) -> None:
+        for end in ("close(1)", "closeAll()", "giveUp()"):
+            assert play(self.BEGIN + f"devices.{end}; await soon(80);") == [[], ["closed"]]

@@ -1,8 +1,9 @@
 // Cameras, microphones and screens of this page: taking them, letting go of them, and saying what went wrong.
 
 import { CaptureFeed } from "./capture_feed.js";
-import { explainFault, explainLoss } from "./device_fault.js";
-import { Obstacle, cameraOf, currentObstacle, listDevices, microphoneOf } from "./device_list.js";
+import { ScreenShare } from "./capture_screen.js";
+import { NOT_HELD, explainChange, explainFault, explainLoss } from "./device_fault.js";
+import { Obstacle, cameraOf, currentObstacle, isForbidden, listDevices, microphoneOf } from "./device_list.js";
 import { noteMicrophone } from "./page.js";
 
 /** @typedef {import("./device_fault.js").CaptureDevice} CaptureDevice */
@@ -12,7 +13,8 @@ import { noteMicrophone } from "./page.js";
  * @typedef {object} Held
  * @property {number} capture
  * @property {CaptureDevice} device
- * @property {string} deviceId
+ * @property {string} deviceId the one that was chosen; empty for the browser's choice
+ * @property {string} usedId the one the core knows of
  * @property {Record<string, any>} constraints
  * @property {boolean} muted
  * @property {MediaStreamTrack | null} track null while the device is let go of
@@ -21,8 +23,6 @@ import { noteMicrophone } from "./page.js";
 
 /** Wishes that come within this are one question to the person. */
 const TOGETHER_MS = 30;
-/** Screens that were taken in a click wait so long for the kernel to ask for them. */
-const CLICKED_MS = 15_000;
 
 export class DeviceSet {
   /**
@@ -42,8 +42,7 @@ export class DeviceSet {
     this.wishes = [];
     /** Captures that are being opened; one that is not in it any more is not wanted any more. @type {Set<number>} */
     this.opening = new Set();
-    /** @type {MediaStream | null} */
-    this.clickedScreen = null;
+    this.screen = new ScreenShare(() => this.changed());
     this.feed = new CaptureFeed(command);
   }
 
@@ -59,20 +58,12 @@ export class DeviceSet {
     else if (header.type === "devices") this.#answer(header, async () => ({ devices: await listDevices() }));
   }
 
-  /** Hold a screen, or its sound, until the core asks for it; not for long. @param {MediaStream} stream */
-  #keepScreen(stream) {
-    this.clickedScreen = stream;
-    setTimeout(() => {
-      if (this.clickedScreen === stream) this.#dropScreen();
-    }, CLICKED_MS);
-  }
-
   /** @param {CaptureDevice} device */
   find(device) {
     return [...this.held.values()].find((held) => held.device === device);
   }
 
-  /** Take a screen now, while the browser knows that there was a click; the core's wish for it comes later. */
+  /** The person wants to share a screen, and clicked just now. Whether the kernel has to hear of it. */
   async clickScreen() {
     const fault = currentObstacle();
     if (fault) {
@@ -80,9 +71,9 @@ export class DeviceSet {
       return false;
     }
     try {
-      this.#keepScreen(await navigator.mediaDevices.getDisplayMedia({ video: SCREEN, audio: true }));
+      const isNews = await this.screen.click();
       this.#clear("screen");
-      return true;
+      return isNews;
     } catch (error) {
       this.#fail(explainFault(error, "screen"), "screen");
       return false;
@@ -93,23 +84,25 @@ export class DeviceSet {
   closeAll() {
     this.giveUp();
     [...this.held.keys()].forEach((capture) => this.close(capture));
-    this.#dropScreen();
+    this.screen.drop();
     this.feed.close();
   }
 
   /** Nobody waits for what the person is still being asked for: it is let go of as soon as there is an answer. */
   giveUp() {
     this.opening.clear();
+    this.screen.giveUp();
   }
 
   /** @param {number} capture */
   close(capture) {
     this.opening.delete(capture);
+    this.screen.giveUp(capture);
     const held = this.held.get(capture);
     if (!held) return;
     this.held.delete(capture);
     this.#release(held);
-    if (held.device === "screen") this.#dropScreen();
+    if (held.device === "screen") this.screen.drop();
     this.command({ type: "drop", capture });
     this.changed();
   }
@@ -143,18 +136,18 @@ export class DeviceSet {
     wishes.forEach((wish) => this.opening.delete(wish.capture));
   }
 
-  /** @param {Record<string, any>} wish */
+  /** @param {any} wish */
   async #open(wish) {
     const { capture, device, device_id: deviceId, constraints } = wish;
     if (!wish.track && !this.opening.has(capture)) throw new Obstacle(NOT_HELD);
-    const track = wish.track ?? (await this.#obtain(device, deviceId, constraints));
+    const track = wish.track ?? (await this.#obtain(wish, deviceId));
     if (!this.opening.delete(capture)) {
       track.stop();
-      if (device === "screen") this.#dropScreen();
+      if (device === "screen") this.screen.drop();
       throw new Obstacle(NOT_HELD);
     }
     /** @type {Held} */
-    const held = { capture, device, deviceId, constraints, muted: false, track: null, detach: () => {} };
+    const held = { capture, device, deviceId, usedId: "", constraints, muted: false, track: null, detach: () => {} };
     this.held.set(capture, held);
     try {
       await this.#attach(held, track);
@@ -173,17 +166,32 @@ export class DeviceSet {
   async #mute(capture, muted) {
     const held = this.#get(capture);
     held.muted = muted;
-    if (held.device === "microphone" || held.device === "screen_audio" || held.device === "screen") {
-      this.command({ type: "pause", capture, paused: muted });
-    } else if (muted) {
-      this.#release(held);
-    } else if (!held.track) {
-      const track = await this.#obtain(held.device, held.deviceId, held.constraints);
-      if (held.muted || held.track || this.held.get(capture) !== held) track.stop();
-      else await this.#attach(held, track);
-    }
+    if (held.device !== "camera") this.command({ type: "pause", capture, paused: muted });
+    else if (muted) this.#release(held);
+    // a microphone, too, may have been lost meanwhile
+    if (!muted && !held.track) await this.#takeAgain(held, held.deviceId);
     this.changed();
     return {};
+  }
+
+  /**
+   * @param {Held} held
+   * @param {string} deviceId
+   */
+  async #takeAgain(held, deviceId) {
+    let track;
+    try {
+      track = await this.#obtain(held, deviceId);
+    } catch (error) {
+      held.muted = true;
+      throw error;
+    }
+    if (held.muted || held.track || this.held.get(held.capture) !== held) {
+      track.stop();
+      return;
+    }
+    held.deviceId = deviceId;
+    await this.#attach(held, track);
   }
 
   /**
@@ -192,7 +200,7 @@ export class DeviceSet {
    */
   async #switch(capture, deviceId) {
     const held = this.#get(capture);
-    const track = await this.#obtain(held.device, deviceId, held.constraints);
+    const track = await this.#obtain(held, deviceId);
     if (this.held.get(capture) !== held) {
       track.stop();
       throw new Obstacle(NOT_HELD);
@@ -222,8 +230,10 @@ export class DeviceSet {
     const device = header.device ?? this.held.get(header.capture)?.device ?? "camera";
     try {
       const done = await carryOut();
-      this.#clear(device);
+      // a mute says nothing about what is wrong with a device
+      if (!header.muted) this.#clear(device);
       this.command({ type: "say", header: { ...done, type: "done", request: header.request } });
+      this.#tellUsed(header.capture);
     } catch (error) {
       const fault = error instanceof Obstacle ? error.fault : explainFault(error, device);
       // the sound of a screen is offered or not, that is nobody's fault; and what came too late is no news
@@ -238,16 +248,15 @@ export class DeviceSet {
   // -------------------------------------------------------------------- devices
 
   /**
-   * @param {CaptureDevice} device
+   * @param {{ capture: number, device: CaptureDevice, constraints: Record<string, any> }} wish
    * @param {string} deviceId
-   * @param {Record<string, any>} constraints
    * @returns {Promise<MediaStreamTrack>}
    */
-  async #obtain(device, deviceId, constraints) {
+  async #obtain({ capture, device, constraints }, deviceId) {
     const fault = currentObstacle();
     if (fault) throw new Obstacle(fault);
     return this.#ask([device], async () => {
-      if (device === "screen" || device === "screen_audio") return this.#obtainScreen(device, constraints);
+      if (device === "screen" || device === "screen_audio") return this.screen.obtain(device, capture, constraints);
       const wanted = { device_id: deviceId, constraints };
       const stream = await navigator.mediaDevices.getUserMedia(
         device === "camera" ? { video: cameraOf(wanted) } : { audio: microphoneOf(wanted) },
@@ -272,27 +281,6 @@ export class DeviceSet {
       devices.forEach((device) => this.asking.delete(device));
       this.changed();
     }
-  }
-
-  /**
-   * @param {CaptureDevice} device
-   * @param {Record<string, any>} constraints
-   */
-  async #obtainScreen(device, constraints) {
-    if (device === "screen_audio") {
-      const sound = this.clickedScreen?.getAudioTracks()[0];
-      this.clickedScreen = null;
-      if (!sound) throw new DOMException("it is shared without sound", "NotFoundError");
-      return sound;
-    }
-    const clicked = this.clickedScreen?.getVideoTracks()[0]?.readyState === "live" ? this.clickedScreen : null;
-    const { width, height, fps: frameRate } = constraints;
-    const stream = clicked ?? (await navigator.mediaDevices.getDisplayMedia({ video: { width, height, frameRate }, audio: !!constraints.audio }));
-    // its sound is asked for next, if at all
-    const sound = new MediaStream(stream.getAudioTracks());
-    this.#keepScreen(sound);
-    if (!constraints.audio) this.#dropScreen();
-    return stream.getVideoTracks()[0];
   }
 
   /**
@@ -327,20 +315,52 @@ export class DeviceSet {
     held.detach = () => {};
   }
 
-  /** Nobody asks for it any more. */
-  #dropScreen() {
-    this.clickedScreen?.getTracks().forEach((track) => track.stop());
-    this.clickedScreen = null;
+  /** The browser took it away. @param {Held} held */
+  #lose(held) {
+    const { capture, device } = held;
+    if (device === "camera" || device === "microphone") {
+      this.#replace(held, device);
+      return;
+    }
+    this.close(capture);
+    this.command({ type: "say", header: { type: "ended", capture, detail: "The screen is not shared any more" } });
   }
 
-  /** @param {Held} held */
-  #lose(held) {
-    this.close(held.capture);
-    const stopped = held.device === "screen" || held.device === "screen_audio";
-    const fault = stopped ? { reason: "closed", title: "The screen is not shared any more", detail: "" } : explainLoss(held.device);
-    if (!stopped) this.#fail(fault, held.device);
-    const detail = `${fault.title}. ${fault.detail}`.trim();
-    this.command({ type: "say", header: { type: "ended", capture: held.capture, reason: fault.reason, detail } });
+  /**
+   * As livekit-client does: another device of the kind takes over, unless one was chosen or the page may use none any more; a
+   * microphone goes on with the system's. Where there is none it is muted, and unmuting it asks again.
+   * @param {Held} held
+   * @param {"camera" | "microphone"} device
+   */
+  async #replace(held, device) {
+    this.#release(held);
+    this.changed();
+    // a muted one is asked for when it is unmuted
+    if (held.muted) return;
+    const isDenied = await isForbidden(device);
+    try {
+      if (isDenied) throw new DOMException("taken back", "NotAllowedError");
+      await this.#takeAgain(held, device === "microphone" ? "" : held.deviceId);
+      if (!held.track) return;
+      this.#fail(explainChange(device, held.track.label), device);
+      this.#tellUsed(held.capture);
+    } catch (error) {
+      held.muted = true;
+      if (this.held.get(held.capture) !== held) return;
+      const fault = isDenied ? explainFault(error, device) : explainLoss(device);
+      this.#fail(fault, device);
+      const detail = `${fault.title}. ${fault.detail}`;
+      this.command({ type: "say", header: { type: "lost", capture: held.capture, reason: fault.reason, detail } });
+    }
+  }
+
+  /** Which camera or microphone it is by now. @param {number} capture */
+  #tellUsed(capture) {
+    const held = this.held.get(capture);
+    const usedId = held?.track?.getSettings().deviceId;
+    if (!held || !usedId || usedId === held.usedId) return;
+    held.usedId = usedId;
+    this.command({ type: "say", header: { type: "using", capture, device_id: usedId } });
   }
 
   /** @param {Held} held */
@@ -365,6 +385,3 @@ export class DeviceSet {
     this.changed();
   }
 }
-
-const NOT_HELD = { reason: "closed", title: "It is not captured any more", detail: "" };
-const SCREEN = { width: 1920, height: 1080, frameRate: 30 };

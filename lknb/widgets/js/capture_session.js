@@ -4,11 +4,13 @@ import { DeviceSet } from "./capture_device.js";
 import { currentObstacle } from "./device_list.js";
 import { Dialer } from "./dialer.js";
 import { CAPTURE_WORKER_SOURCE } from "./inserted.js";
+import { followKernel } from "./kernel_watch.js";
 
 /** @typedef {import("./device_fault.js").CaptureDevice} CaptureDevice */
 /**
  * @typedef {object} CaptureView
  * @property {() => void} update
+ * @property {() => void} refreshDevices
  * @property {(capture: number, level: number) => void} hearLevel
  * @property {() => boolean} isDisconnected
  */
@@ -56,6 +58,8 @@ export class CaptureSession {
     this.worker = null;
     this.started = false;
     this.orphaned = false;
+    /** Jupyter says that the kernel is another one now. */
+    this.isKernelGone = false;
     this.linger = 0;
     this.onMessage = (/** @type {any} */ content) => this.#hearKernel(content);
     this.onShown = () => this.#update();
@@ -63,6 +67,15 @@ export class CaptureSession {
     model.on("msg:custom", this.onMessage);
     model.on("change:_shown", this.onShown);
     model.on("comm_live_update", this.onComm);
+    this.unfollow = followKernel(model, () => {
+      this.isKernelGone = true;
+      this.#checkComm();
+    });
+    this.onDevices = () => {
+      this.command({ type: "say", header: { type: "devices_changed" } });
+      this.views.forEach((view) => view.refreshDevices());
+    };
+    navigator.mediaDevices?.addEventListener("devicechange", this.onDevices);
   }
 
   /** What keeps this page from capturing anything. */
@@ -91,6 +104,8 @@ export class CaptureSession {
     this.model.off("msg:custom", this.onMessage);
     this.model.off("change:_shown", this.onShown);
     this.model.off("comm_live_update", this.onComm);
+    this.unfollow?.();
+    navigator.mediaDevices?.removeEventListener("devicechange", this.onDevices);
   }
 
   start() {
@@ -190,7 +205,7 @@ export class CaptureSession {
 
   /** Whether the kernel that made the widget is still there. A host that does not tell is believed to be alive. */
   #checkComm() {
-    const orphaned = [...this.views].some((view) => view.isDisconnected());
+    const orphaned = this.isKernelGone || [...this.views].some((view) => view.isDisconnected());
     if (orphaned) this.#orphan();
     else if (this.orphaned && this.views.size) this.start();
     this.orphaned = orphaned;

@@ -71,6 +71,8 @@ class TabView {
     document.title = `${live ? "● " : ""}${room ? `${room} · ` : ""}Camera page`;
   }
 
+  refreshDevices() {}
+
   hearLevel() {}
 
   isDisconnected() {

@@ -188,11 +188,10 @@ export class ControlBarView {
     this.wasOpened = false;
     this.fault = make("div", "lknb-bar-fault", { role: "alert" }, this.title, this.detail);
     const row = make("div", "lknb-bar-row", { role: "group", "aria-label": "Call" }, ...this.buttons.map(({ element }) => element), this.mark, this.leave);
-    this.root = make("div", "lknb-bar", {}, row, this.status, this.fault);
+    this.ask = this.#makeAsk();
+    this.root = make("div", "lknb-bar", {}, row, this.ask, this.status, this.fault);
     host.append(this.root);
     this.known = "";
-    this.onDevices = () => void this.refreshDevices();
-    navigator.mediaDevices?.addEventListener("devicechange", this.onDevices);
     session.attach(this);
     this.update();
     this.refreshDevices();
@@ -209,9 +208,18 @@ export class ControlBarView {
   }
 
   dispose() {
-    navigator.mediaDevices?.removeEventListener("devicechange", this.onDevices);
     this.session.detach(this);
     this.root.remove();
+  }
+
+  /** Words and buttons for a call in a cell that cannot have a screen without a click. */
+  #makeAsk() {
+    const share = make("button", "lknb-bar-button", { type: "button" }, "Share screen");
+    share.addEventListener("click", () => this.session.devices.clickScreen());
+    const refuse = make("button", "lknb-bar-button", { type: "button" }, "Not now");
+    refuse.addEventListener("click", () => this.session.devices.screen.refuse());
+    const words = make("span", "", {}, "The notebook asks to share your screen. Your browser wants a click first.");
+    return make("div", "lknb-bar-ask lknb-bar-row", { role: "alert" }, words, share, refuse);
   }
 
   isDisconnected() {
@@ -227,7 +235,9 @@ export class ControlBarView {
     this.mark.hidden = !live.length;
     this.mark.title = `${helped ? "The camera page" : "This page"} sends: ${live.join(", ")}`;
     this.leave.disabled = !shown.connected || session.state !== "open";
-    const asking = [...session.devices.asking];
+    const isWaiting = !!session.devices.screen.wanted;
+    this.ask.hidden = !isWaiting;
+    const asking = [...session.devices.asking].filter((device) => device !== "screen" || !isWaiting);
     const waits = session.state === "connecting" ? session.detail || "Connecting…" : session.state === "ended" ? session.detail : "";
     const asks = asking.length ? `Your browser may ask about the ${asking.join(" and the ").replace("screen_audio", "sound")}: allow it there.` : "";
     const helps = helped ? "Camera and microphone are those of the camera page, in your browser." : "";

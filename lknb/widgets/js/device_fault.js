@@ -3,6 +3,9 @@
 /** @typedef {"camera" | "microphone" | "screen" | "screen_audio"} CaptureDevice */
 /** `tab`: the camera page, a tab of the browser, can do it instead. @typedef {{ reason: string, title: string, detail: string, tab?: boolean }} DeviceFault */
 
+/** It came too late: nobody wants it any more. @type {DeviceFault} */
+export const NOT_HELD = { reason: "closed", title: "It is not captured any more", detail: "" };
+
 /** @type {Record<CaptureDevice, string>} */
 const DEVICE_NAMES = { camera: "camera", microphone: "microphone", screen: "screen", screen_audio: "sound of the screen" };
 
@@ -127,7 +130,7 @@ const FAULTS = {
   InvalidStateError: (name) => ({
     reason: "needs_click",
     title: `The browser wants a click for the ${name}`,
-    detail: "Press “Share screen” in the room's buttons: browsers share a screen only right after a click or a key.",
+    detail: "Nobody clicked in time. Press “Share screen” in the room's buttons: browsers share a screen only right after a click or a key.",
   }),
 };
 FAULTS.DevicesNotFoundError = FAULTS.NotFoundError;
@@ -142,6 +145,21 @@ export function explainLoss(device) {
   return {
     reason: "ended",
     title: `The ${name} is gone`,
-    detail: `It was unplugged, or its permission was taken back. Plug it in, or choose another one, then press the ${name} button again.`,
+    detail: `It was unplugged, or its driver failed. Plug it in, or choose another one, then press the ${name} button again.`,
+  };
+}
+
+/**
+ * A device that was live and is not any more, and another one took over.
+ * @param {CaptureDevice} device
+ * @param {string} label of the other one
+ * @returns {DeviceFault}
+ */
+export function explainChange(device, label) {
+  const name = DEVICE_NAMES[device];
+  return {
+    reason: "ended",
+    title: `The ${name} is gone`,
+    detail: `This page goes on with ${label ? `“${label}”` : "another one"}. Choose in the menu beside the button, or turn it off.`,
   };
 }

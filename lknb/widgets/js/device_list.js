@@ -45,6 +45,19 @@ export function microphoneOf({ device_id: id, constraints }) {
   };
 }
 
+/**
+ * Whether the person took the permission back. Not every browser tells.
+ * @param {"camera" | "microphone"} device
+ */
+export async function isForbidden(device) {
+  try {
+    const { state } = await navigator.permissions.query({ name: /** @type {PermissionName} */ (device) });
+    return state === "denied";
+  } catch {
+    return false;
+  }
+}
+
 /** @type {Record<string, string>} */
 const DEVICE_KINDS = { videoinput: "camera", audioinput: "microphone", audiooutput: "speaker" };
 

@@ -9,7 +9,17 @@ interface WidgetModel {
   off(name: string, callback?: (...args: any[]) => void): void;
   send(content: unknown, callbacks?: unknown, buffers?: ArrayBuffer[]): void;
   /** Of hosts built on ipywidgets. */
-  widget_manager?: { get_model?(id: string): Promise<unknown> };
+  widget_manager?: { get_model?(id: string): Promise<unknown>; kernel?: KernelConnection };
+}
+
+/** Of hosts built on JupyterLab. */
+interface KernelConnection {
+  statusChanged?: HostSignal<string>;
+  disposed?: HostSignal<void>;
+}
+interface HostSignal<Told> {
+  connect(heard: (sender: unknown, told: Told) => void): void;
+  disconnect(heard: (sender: unknown, told: Told) => void): void;
 }
 
 type LaneName = "direct" | "proxy" | "comm";

@@ -1,13 +1,16 @@
 // A look in the mirror before a call, and menus of devices. Nothing leaves the page.
 
-import { explainFault } from "./device_fault.js";
-import { cameraOf, currentObstacle, listDevices, microphoneOf } from "./device_list.js";
+import { explainFault, explainLoss } from "./device_fault.js";
+import { cameraOf, currentObstacle, isForbidden, listDevices, microphoneOf } from "./device_list.js";
 import { make, setText } from "./dom.js";
+import { KernelWatch } from "./kernel_watch.js";
 
 const PREVIEW_KINDS = /** @type {("camera" | "microphone")[]} */ (["camera", "microphone"]);
 const PREVIEW_SIZE = { width: 1280, height: 720, fps: 30 };
 const PREVIEW_SOUND = { echo_cancellation: true, noise_suppression: true, auto_gain_control: true };
 const METER_MS = 100;
+/** Nobody could tell this page to let go of its devices any more. */
+const KERNEL_GONE = { reason: "closed", title: "The kernel is gone", detail: "Run the cell again." };
 
 class PreviewView {
   /**
@@ -22,6 +25,8 @@ class PreviewView {
     this.stream = null;
     this.starts = 0;
     this.meterTimer = 0;
+    this.isKernelGone = false;
+    this.watch = new KernelWatch(model, () => this.#orphan());
     /** @type {AudioContext | null} */
     this.context = null;
     this.video = make("video", "lknb-preview-video", { playsinline: "", "aria-label": "Your camera" });
@@ -50,34 +55,37 @@ class PreviewView {
 
   dispose() {
     this.stop();
+    this.watch.dispose();
     PREVIEW_KINDS.forEach((kind) => this.model.off(`change:${kind}`, this.onChosen));
     navigator.mediaDevices?.removeEventListener("devicechange", this.onDevices);
     this.root.remove();
   }
 
   async open() {
-    const obstacle = currentObstacle();
+    const obstacle = this.isKernelGone ? KERNEL_GONE : currentObstacle();
     this.#fail(obstacle);
     if (obstacle) return;
     this.starts += 1;
     const number = this.starts;
+    this.watch.start();
     const video = this.hasPicture ? cameraOf({ device_id: this.model.get("camera"), constraints: PREVIEW_SIZE }) : false;
     const audio = microphoneOf({ device_id: this.model.get("microphone"), constraints: PREVIEW_SOUND });
     try {
       const stream = await this.#take(video, audio);
-      this.#release();
       if (number !== this.starts) {
         stream.getTracks().forEach((track) => track.stop());
         return;
       }
+      this.#release();
       this.stream = stream;
       stream.getTracks().forEach((track) => {
-        track.onended = () => this.stop();
+        track.onended = () => this.#lose(track.kind === "video" ? "camera" : "microphone");
       });
       this.video.srcObject = stream;
       this.video.play().catch(() => {});
       this.#measure(stream);
     } catch (error) {
+      if (number !== this.starts) return;
       this.stop();
       this.#fail(explainFault(error, this.hasPicture ? "camera" : "microphone"));
     }
@@ -97,8 +105,23 @@ class PreviewView {
 
   stop() {
     this.starts += 1;
+    this.watch.stop();
     this.#release();
     this.#update();
+  }
+
+  /** @param {"camera" | "microphone"} device */
+  async #lose(device) {
+    this.stop();
+    const isDenied = await isForbidden(device);
+    this.#fail(isDenied ? explainFault(new DOMException("taken back", "NotAllowedError"), device) : explainLoss(device));
+    this.refresh();
+  }
+
+  #orphan() {
+    this.isKernelGone = true;
+    this.stop();
+    this.#fail(KERNEL_GONE);
   }
 
   #release() {
@@ -178,7 +201,7 @@ class PreviewView {
     this.root.dataset.live = String(isLive);
     const what = this.hasPicture ? "camera" : "microphone";
     setText(/** @type {Element} */ (this.start.firstElementChild), isLive ? `Stop the ${what}` : this.hasPicture ? "Show my camera" : "Try the microphone");
-    this.start.disabled = !!currentObstacle();
+    this.start.disabled = this.isKernelGone || !!currentObstacle();
   }
 }
 
