@@ -113,6 +113,8 @@ def recorded_comms(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLab]:
     with JupyterLab(tmp_path_factory.mktemp("jupyterlab")) as lab:
+        # there from here on, so that no test finds another process when it ends
+        assert lab.browser
         yield lab
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +16,8 @@ from tests.kit.poll import TIME_FACTOR, wait_until_sync
 from tests.kit.server import Server, ServerProcess
 from tests.widgets.studio import SET_UP, SPY, Studio
 
-RELOADS = 20
+RELOADS = int(os.environ.get("LKNB_TEST_RELOADS", "8"))
+"""LKNB_TEST_RELOADS=20 takes a minute."""
 HELD = """
 import comm as _comm
 from lknb.widgets import comm_lane as _lanes
