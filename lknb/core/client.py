@@ -136,7 +136,8 @@ class CoreClient:
 
     def listen(self, key: Hashable, handler: Handler) -> None:
         """Call `handler(header, buffers)` for the events of `("room", handle)`, `("source", handle)`, for encoded frames
-        `("track", room handle, track sid)`, or of a view `("view", room handle, view)`. The last handler of a key wins."""
+        `("track", room handle, track sid)`, of a view `("view", room handle, view)`, or for what goes down comm lanes
+        `("lanes",)`. The last handler of a key wins."""
         self._listeners[key] = handler
 
     def unlisten(self, key: Hashable) -> None:
@@ -237,7 +238,9 @@ class CoreClient:
 def _listener_key(header: Header) -> Hashable:
     if header.get("event") == "frame":
         return ("track", header.get("room"), header.get("track_sid"))
-    if header.get("event") in ("view", "lane_down"):
+    if header.get("event") == "lanes_down":
+        return ("lanes",)
+    if header.get("event") in ("view", "lane_closed"):
         return ("view", header.get("room"), header.get("view"))
     if "source" in header:
         return ("source", header["source"])

@@ -44,7 +44,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from lknb.core.lane_comm import CommPort
+from lknb.core.lane_comm import CommPort, CommTurns
 from lknb.core.lane_end import MESSAGE_BYTES, LaneEnd
 from lknb.core.lane_message import Visible
 from lknb.core.lane_page import PATH, OwnPage, origin_of
@@ -76,9 +76,9 @@ class LaneServer:
 
         {"event": "view", "room", "track_sid", "view", "type": ...}
             as `VideoLanes` tells it, and of every kind {"type": "lane", "lane"}: the best way any page has, "" for none
-        {"event": "lane_down", "room", "view", "lane"} [encoded messages]
-            for the page at the other end of this comm lane
-        {"event": "lane_down", "room", "view", "lane", "code", "reason"}
+        {"event": "lanes_down", "lanes"} [encoded messages]
+            each for the page at the other end of the comm lane at its place in `lanes`
+        {"event": "lane_closed", "room", "view", "lane", "code", "reason"}
             this comm lane is closed
 
     `on_views(room handle, track sid)` is called when `views` of that track gives something else, `held_bytes()` says how
@@ -104,6 +104,9 @@ class LaneServer:
         self.own_page = OwnPage()
         self._ends: set[LaneEnd] = set()
         self._comms: dict[str, tuple[LaneEnd, CommPort]] = {}
+        self._turns = CommTurns(
+            lambda lanes, messages: on_event({"event": "lanes_down", "lanes": lanes}, messages), clock
+        )
         self._told: dict[tuple[int, str], str] = {}
         self._starting: asyncio.Task[int] | None = None
         self._refreshing: asyncio.Task[None] | None = None
@@ -151,17 +154,17 @@ class LaneServer:
         if self._closed or len(self._ends) >= LANES:
             raise CoreError(f"the room core has {LANES} lanes to pages open, and no more")
         lane = secrets.token_hex(8)
-        about = {"event": "lane_down", "room": room, "view": view, "lane": lane}
 
         def closed(code: int, reason: str) -> None:
             del self._comms[lane]
             self._end(end)
-            self._on_event({**about, "code": code, "reason": reason}, [])
+            about = {"room": room, "view": view, "lane": lane, "code": code, "reason": reason}
+            self._on_event({"event": "lane_closed", **about}, [])
 
         port = CommPort(
-            lambda messages: self._on_event(about, messages),
+            lane,
             closed,
-            share=lambda: len(self._comms),
+            turns=self._turns,
             held_bytes=self._held_bytes,
             clock=self._clock,
         )

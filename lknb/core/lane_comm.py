@@ -1,15 +1,14 @@
 """The comm carrier of lanes: messages travel over the link to the kernel, which hands them to the comm of a widget.
 
-It works on every page that shows widgets, and is the dearest way. The notebook's server drops what is more than
-1,000 messages a second, of all kinds, so the lanes of a core share a budget: with many of them open several messages of a
-lane go in one. And nothing tells when a page is gone, since the comm outlives it: one that stays silent is asked, and given
-up when it does not answer.
+It works on every page that shows widgets, and is the dearest way. What it costs the kernel is above all that its threads
+wake up, and the notebook's server drops what is more than 1,000 messages a second, of all kinds: so the lanes of a core
+take turns at which all of them send, and with many of them open several messages of a lane go in one. And nothing tells when
+a page is gone, since the comm outlives it: one that stays silent is asked, and given up when it does not answer.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,9 +17,56 @@ from lknb.core.message import MAX_BUFFERS, Buffer, encode_message
 
 MESSAGES_PER_S = 400
 """Of all comm lanes together."""
+TURN_S = 0.016
+"""Between two turns at least: a frame of a display, so that a lane alone never waits, and several hardly."""
+BYTES_AT_ONCE = 1024 * 1024
+"""In one message to the kernel, unless a single frame is larger."""
 PING_AFTER_S = 20.0
 GONE_AFTER_S = 50.0
 """Without a word of the page. A kernel that can hear no page while a cell runs, an old one, is not given up at once."""
+
+
+class CommTurns:
+    """When the comm lanes of a core send: all that have something to say at once, so that the kernel wakes up once for them.
+
+    `emit(lanes, messages)` takes encoded messages, and of each the lane.
+    """
+
+    def __init__(self, emit: Callable[[list[str], list[bytes]], None], clock: Callable[[], float]) -> None:
+        self._emit = emit
+        self._clock = clock
+        self._speakers: dict[CommPort, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._next_at = float("-inf")
+
+    def ask(self, port: CommPort) -> None:
+        """Send what waits at the next turn, which is never at once: what is sent in one turn of the loop goes together."""
+        self._speakers[port] = None
+        if self._timer is None:
+            wait_s = max(0.0, self._next_at - self._clock())
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._begin)
+
+    def send(self, *ports: CommPort) -> None:
+        """Send what waits, now."""
+        lanes: list[str] = []
+        messages: list[bytes] = []
+        waiting_bytes = 0
+        for port in ports:
+            for message in port.take():
+                if len(messages) == MAX_BUFFERS or waiting_bytes + len(message) > BYTES_AT_ONCE:
+                    self._emit(lanes, messages)
+                    lanes, messages, waiting_bytes = [], [], 0
+                lanes.append(port.lane)
+                messages.append(message)
+                waiting_bytes += len(message)
+        if messages:
+            self._emit(lanes, messages)
+
+    def _begin(self) -> None:
+        self._timer = None
+        speakers, self._speakers = self._speakers, {}
+        self._next_at = self._clock() + max(TURN_S, len(speakers) / MESSAGES_PER_S)
+        self.send(*speakers)
 
 
 class CommPort:
@@ -28,8 +74,8 @@ class CommPort:
 
     Nothing is sent before the page has been heard, for only then everybody on the way knows the lane.
 
-    `emit(messages)` takes encoded messages, `on_closed(code, reason)` is called once. `share()` says how many lanes share
-    the budget, `held_bytes()` what the link to the kernel holds. `clock` gives monotonic seconds.
+    `lane` is what it is called. `on_closed(code, reason)` is called once. `turns` is shared by all lanes, `held_bytes()` says
+    what the link to the kernel holds. `clock` gives monotonic seconds.
     """
 
     name: LaneName = "comm"
@@ -38,22 +84,20 @@ class CommPort:
 
     def __init__(
         self,
-        emit: Callable[[list[bytes]], None],
+        lane: str,
         on_closed: Callable[[int, str], None],
         *,
-        share: Callable[[], int],
+        turns: CommTurns,
         held_bytes: Callable[[], int],
         clock: Callable[[], float],
     ) -> None:
-        self._emit = emit
+        self.lane = lane
         self._on_closed = on_closed
-        self._share = share
+        self._turns = turns
         self._held_bytes = held_bytes
         self._clock = clock
-        self._outbox: deque[bytes] = deque()
+        self._outbox: list[bytes] = []
         self._outbox_bytes = 0
-        self._emitted_at = float("-inf")
-        self._flushing: asyncio.TimerHandle | None = None
         self._heard = False
         self._heard_at = self._asked_at = clock()
         self._open = True
@@ -68,10 +112,8 @@ class CommPort:
         data = encode_message(header, buffers)
         self._outbox.append(data)
         self._outbox_bytes += len(data)
-        if self._flushing is None and self._heard:
-            # never at once: what is sent in one turn of the loop goes together
-            wait_s = self._emitted_at + self._share() / MESSAGES_PER_S - self._clock()
-            self._flushing = asyncio.get_running_loop().call_later(max(0.0, wait_s), self._flush)
+        if self._heard:
+            self._turns.ask(self)
 
     async def close(self, code: int, reason: str) -> None:
         self.end(code, reason)
@@ -80,7 +122,7 @@ class CommPort:
         """As `close`, at once."""
         if not self._open:
             return
-        self._flush()
+        self._turns.send(self)
         self._open = False
         self._on_closed(code, reason)
 
@@ -89,7 +131,7 @@ class CommPort:
         self._heard_at = self._clock()
         if not self._heard:
             self._heard = True
-            self._flush()
+            self._turns.send(self)
 
     def watch(self) -> bool:
         """Whether the page is still there, as far as can be told; asks it when it has been silent. To be called often."""
@@ -99,14 +141,8 @@ class CommPort:
             self.send({"type": "ping"})
         return now - self._heard_at < GONE_AFTER_S
 
-    def _flush(self) -> None:
-        if self._flushing is not None:
-            self._flushing.cancel()
-            self._flushing = None
-        if not self._open:
-            return
-        while self._outbox:
-            messages = [self._outbox.popleft() for _ in range(min(len(self._outbox), MAX_BUFFERS))]
-            self._outbox_bytes -= sum(map(len, messages))
-            self._emitted_at = self._clock()
-            self._emit(messages)
+    def take(self) -> list[bytes]:
+        """What waits to be sent, and waits no longer."""
+        messages, self._outbox = self._outbox, []
+        self._outbox_bytes = 0
+        return messages

@@ -40,14 +40,12 @@ class CommLane:
         _open[lane] = self
         if core not in _watched:
             _watched.add(core)
+            core.listen(("lanes",), _bring_down)
             core.on_death(_close_those_of_the_dead)
 
-    def bring_down(self, header: Mapping[str, Any], messages: Sequence[bytes]) -> None:
-        """An event "lane_down" of the core."""
-        if "code" in header:
-            self.lose()
-        else:
-            self._owner.send({"type": "down", "client": self._client, "lane": self.lane}, list(messages))
+    def bring_down(self, messages: Sequence[bytes]) -> None:
+        """Messages of the core for the page."""
+        self._owner.send({"type": "down", "client": self._client, "lane": self.lane}, list(messages))
 
     def lose(self) -> None:
         """The core has closed it, or is gone: the page is told."""
@@ -82,6 +80,17 @@ def bring_up(lanes: Any, buffers: Sequence[Any]) -> list[str]:
 def open_lane(lane: Any) -> CommLane | None:
     """The lane of this name, if it is open."""
     return _open.get(lane) if isinstance(lane, str) else None
+
+
+def _bring_down(header: Mapping[str, Any], messages: Sequence[bytes]) -> None:
+    """An event "lanes_down" of a core: all that its lanes say in one turn."""
+    by_lane: dict[str, list[bytes]] = {}
+    for lane, message in zip(header["lanes"], messages, strict=True):
+        by_lane.setdefault(lane, []).append(message)
+    for lane, its_messages in by_lane.items():
+        found = _open.get(lane)
+        if found is not None:
+            found.bring_down(its_messages)
 
 
 def _close_those_of_the_dead() -> None:

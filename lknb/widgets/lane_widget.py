@@ -174,12 +174,11 @@ class LaneWidget(HardenedWidget):
     # ------------------------------------------------------------------ events, from the link's thread
 
     def _handle_core_event(self, header: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
-        if header["event"] == "lane_down":
+        if header["event"] == "lane_closed":
             lane = open_lane(header["lane"])
             if lane is not None:
-                lane.bring_down(header, buffers)
-                if "code" in header:
-                    self._comm_lanes.discard(lane)
+                lane.lose()
+                self._comm_lanes.discard(lane)
         elif header["type"] == "lane":
             comm.call_on_kernel_loop(functools.partial(self._set_lane, header["lane"]))
         else:

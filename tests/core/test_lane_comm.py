@@ -8,9 +8,9 @@ import pytest_asyncio
 from lknb.core import lane as lane_module
 from lknb.core import lane_comm, lane_end
 from lknb.core.lane import LaneServer
-from lknb.core.lane_comm import CommPort
+from lknb.core.lane_comm import CommPort, CommTurns
 from lknb.core.lane_flow import COMM_WINDOW_FRAMES
-from lknb.core.message import decode_message, encode_message
+from lknb.core.message import MAX_BUFFERS, decode_message, encode_message
 from lknb.errors import CoreError, TrackError, WireError
 from tests.core.test_lane import JUNK, Clock, Track
 from tests.kit.poll import wait_until
@@ -49,13 +49,16 @@ class Kernel:
         """Headers of the messages for the page, and the closing of its lane."""
         heard = []
         for header, buffers in self.events:
-            if header["event"] == "lane_down" and header["lane"] == lane:
-                heard += [decode_message(buffer)[0] for buffer in buffers] or [header["code"]]
+            if header["event"] == "lanes_down":
+                said = zip(header["lanes"], buffers, strict=True)
+                heard += [decode_message(buffer)[0] for to, buffer in said if to == lane]
+            elif header["event"] == "lane_closed" and header["lane"] == lane:
+                heard.append(header["code"])
         return heard
 
     async def settled(self, lane):
-        """As `heard`, once all that is under way has come."""
-        await asyncio.sleep(0.02)
+        """As `heard`, once all that is under way has come: two turns."""
+        await asyncio.sleep(3 * lane_comm.TURN_S)
         return self.heard(lane)
 
     def told(self, kind):
@@ -111,7 +114,7 @@ async def test_a_link_that_is_full_counts_as_behind(kernel):
     assert (await kernel.settled(lane))[-1]["sequence"] == 0
 
 
-async def test_lanes_share_one_budget_of_messages(kernel):
+async def test_lanes_take_turns_together_within_one_budget(kernel):
     """With many lanes open, messages of a lane go together; none is lost or changes its place."""
     lanes = [kernel.open(f"view-{number}") for number in range(20)]
     kernel.events.clear()
@@ -121,11 +124,50 @@ async def test_lanes_share_one_budget_of_messages(kernel):
         await asyncio.sleep(0.005)
     await wait_until(lambda: all(len(kernel.heard(lane)) == 11 for lane in lanes))
     elapsed_s = asyncio.get_running_loop().time() - began
-    messages = [header for header, _ in kernel.events if header["event"] == "lane_down"]
-    assert len(messages) <= 2 * len(lanes) + elapsed_s * lane_comm.MESSAGES_PER_S
-    assert len(messages) < 10 * len(lanes), "one for each frame"
+    turns = [set(header["lanes"]) for header, _ in kernel.events if header["event"] == "lanes_down"]
+    # what the kernel makes of a turn is one message for each lane
+    assert sum(map(len, turns)) <= 2 * len(lanes) + elapsed_s * lane_comm.MESSAGES_PER_S
+    assert sum(map(len, turns)) < 10 * len(lanes), "one for each frame"
     for lane in lanes:
         assert [header["sequence"] for header in kernel.heard(lane)[1:]] == list(range(10))
+
+
+async def test_a_lane_alone_does_not_wait_and_several_do_for_one_turn(kernel):
+    one, two = kernel.open("one"), kernel.open("two")
+    await kernel.settled(one)
+    kernel.clock.now += 1
+    kernel.track.send(keyframe=True)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0.001)
+    sent = [header["lanes"] for header, _ in kernel.events if header["event"] == "lanes_down"]
+    assert set(sent[-1]) == {one, two}, "in one message of the link, and at once"
+    count = len(sent)
+    began = asyncio.get_running_loop().time()
+    for _ in range(3):
+        kernel.track.send()
+    await wait_until(lambda: kernel.heard(one)[-1]["sequence"] == 3, interval_s=0.001)
+    assert asyncio.get_running_loop().time() - began >= lane_comm.TURN_S * 0.9
+    sent = [header["lanes"] for header, _ in kernel.events if header["event"] == "lanes_down"]
+    assert [sorted(lanes) for lanes in sent[count:]] == [sorted([one, two] * 3)]
+
+
+async def test_what_is_said_at_once_is_bounded():
+    emitted = []
+    turns = CommTurns(lambda lanes, messages: emitted.append((lanes, sum(map(len, messages)))), lambda: 0.0)
+    ports = [
+        CommPort(name, lambda code, reason: None, turns=turns, held_bytes=lambda: 0, clock=lambda: 0.0) for name in "ab"
+    ]
+    for port in ports:
+        for _ in range(5):
+            port.send({"type": "chunk"}, [bytes(300_000)])
+        for _ in range(MAX_BUFFERS):
+            port.send({"type": "ping"})
+    turns.send(*ports)
+    assert [lane for lanes, _ in emitted for lane in lanes] == ["a"] * (5 + MAX_BUFFERS) + ["b"] * (5 + MAX_BUFFERS)
+    assert all(len(lanes) <= MAX_BUFFERS and size <= lane_comm.BYTES_AT_ONCE for lanes, size in emitted)
+    count = len(emitted)
+    turns.send(*ports)
+    assert len(emitted) == count
 
 
 @pytest.mark.parametrize("data", JUNK, ids=range(len(JUNK)))
@@ -235,7 +277,8 @@ async def test_the_best_way_of_a_view_is_told(kernel):
 
 async def test_nothing_is_sent_after_the_end():
     emitted = []
-    port = CommPort(emitted.append, lambda code, reason: None, share=lambda: 1, held_bytes=lambda: 0, clock=lambda: 0.0)
+    turns = CommTurns(lambda lanes, messages: emitted.extend(messages), lambda: 0.0)
+    port = CommPort("lane", lambda code, reason: None, turns=turns, held_bytes=lambda: 0, clock=lambda: 0.0)
     port.hear()
     port.send({"n": 1})
     port.send({"n": 2})
@@ -243,5 +286,6 @@ async def test_nothing_is_sent_after_the_end():
     await port.close(1000, "")
     port.send({"n": 3})
     await port.close(1000, "")
-    assert [decode_message(data)[0]["n"] for messages in emitted for data in messages] == [1, 2]
+    await asyncio.sleep(2 * lane_comm.TURN_S)
+    assert [decode_message(data)[0]["n"] for data in emitted] == [1, 2]
     assert port.waiting_bytes == 0

@@ -47,7 +47,7 @@ class Page:
         self.heard = []
         self.server = LaneServer(
             lambda room, sid: self.tracks[0] if self.tracks else None,
-            on_event=lambda header, buffers: header["event"] == "lane_down" and self.heard.extend(buffers),
+            on_event=lambda header, buffers: header["event"] == "lanes_down" and self.heard.extend(buffers),
         )
         self.lane = self.server.open_comm(1, "video", "TR_cam", "view")
         self.say(hello)

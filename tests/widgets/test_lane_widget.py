@@ -31,9 +31,26 @@ def open_lane(view, lane="lane-1", client="page-1"):
     return lane
 
 
-def core_says(view, lane, *messages, **about):
-    (handler,) = view.track.client.listeners.values()
-    handler({"event": "lane_down", "room": 3, "view": "v", "lane": lane, **about}, list(messages))
+def core_says(view, lane, *messages):
+    core_says_at_once(view, *((lane, message) for message in messages))
+
+
+def core_says_at_once(view, *messages):
+    handler = view.track.client.listeners["lanes",]
+    handler({"event": "lanes_down", "lanes": [lane for lane, _ in messages]}, [message for _, message in messages])
+
+
+def view_listener(view):
+    """What hears the events of the core about the view, and the view's name."""
+    ((key, handler),) = [(key, handler) for key, handler in view.track.client.listeners.items() if key[0] == "view"]
+    return handler, key[2]
+
+
+def core_closes(view, lane):
+    handler, name = view_listener(view)
+    handler(
+        {"event": "lane_closed", "room": 3, "view": name, "lane": lane, "code": 1008, "reason": "not a message"}, []
+    )
 
 
 def said(view):
@@ -48,7 +65,7 @@ def said(view):
 def test_a_page_gets_a_lane_over_the_comm(view, track):
     open_lane(view)
     ((request, _),) = track.client.requests
-    (view_name,) = [name for _, _, name in track.client.listeners]
+    _, view_name = view_listener(view)
     assert request == {"op": "lane_open", "room": 3, "kind": "video", "track_sid": "TR_cam", "view": view_name}
     answer = {"type": "comm", "client": "page-1", "hello": 1, "lane": "lane-1", "kernel": comm_lane.KERNEL}
     assert view.comm.custom == [answer]
@@ -62,6 +79,16 @@ def test_messages_go_down_and_up_as_they_are(view, track):
     up = {"op": "lane_up", "lane": "lane-1"}
     assert track.client.posts == [(up, [b"a"]), (up, [b"b"])]
     assert all(type(buffers[0]) is bytes for _, buffers in track.client.posts)
+
+
+def test_what_several_lanes_say_at_once_goes_to_each(view, track):
+    other = VideoView(track)
+    open_lane(view)
+    other.comm.arrive({**HELLO, "client": "page-1b"})
+    track.client.requests[-1][1].set_result(({"lane": "lane-2"}, []))
+    core_says_at_once(view, ("lane-1", b"a"), ("lane-2", b"x"), ("lane-9", b"?"), ("lane-1", b"b"))
+    assert said(view)[1:] == [({"type": "down", "client": "page-1", "lane": "lane-1"}, [b"a", b"b"])]
+    assert said(other)[1:] == [({"type": "down", "client": "page-1b", "lane": "lane-2"}, [b"x"])]
 
 
 def test_one_message_carries_those_of_other_widgets_of_the_page(view, track):
@@ -108,7 +135,7 @@ def test_too_many_messages_in_one_are_dropped(view, track):
 
 def test_a_lane_the_core_closes_is_told_to_its_page_and_forgotten(view, track):
     open_lane(view)
-    core_says(view, "lane-1", code=1008, reason="not a message of this lane")
+    core_closes(view, "lane-1")
     assert view.comm.custom[-1] == {"type": "closed", "client": "page-1", "lane": "lane-1"}
     core_says(view, "lane-1", b"late")
     assert len(view.comm.custom) == 2
@@ -156,7 +183,7 @@ def test_a_refused_lane_is_told(view, track):
 
 
 def test_the_way_of_the_best_page_is_a_trait(view):
-    (handler,) = view.track.client.listeners.values()
+    handler, _ = view_listener(view)
     assert view.lane == ""
     for name in ("comm", "direct", ""):
         handler({"event": "view", "type": "lane", "lane": name}, [])
