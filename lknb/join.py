@@ -14,26 +14,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lknb.access import make_token
+from lknb.access import DEV_KEY, DEV_SECRET, make_token
 from lknb.connect import KEY_VARIABLE, SECRET_VARIABLE, URL_VARIABLE, connect
-from lknb.errors import ConnectError, LknbError, NoSuchStreamError
+from lknb.errors import ConnectError, LknbError
 
 if TYPE_CHECKING:
     from lknb.rtc.media_file import MediaFile
     from lknb.rtc.room import Room
 
 DEV_URL = "ws://127.0.0.1:7880"
-DEV_KEY, DEV_SECRET = "devkey", "secret"
-"""What `lknb serve --dev` and `livekit-server --dev` listen on and take."""
+"""Where `lknb serve --dev` and `livekit-server --dev` listen."""
 
 _TERMINAL_EVERY_S = 0.5
 _LOG_EVERY_S = 5.0
 _BARE_STREAMS = (".h264", ".264")
+_SOCKET_FORMATS = {"h264": "h264", "vp8": "ivf", "opus": "ogg"}
+"""What is read from a socket, as `lk` does, by the scheme of its URL: the containers are those of its files."""
+_DTMF_DIGITS = "0123456789*#ABCD"
+"""In the order of their codes (RFC 4733 section 3.2)."""
+_DTMF_PAUSE, _DTMF_PAUSE_S = "w", 0.5
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of the verb."""
-    parser.add_argument("room", metavar="ROOM", help="name of the room")
+    parser.add_argument("room", metavar="ROOM", nargs="?", default="", help="name of the room")
+    parser.add_argument("--room", dest="room_flag", metavar="ROOM", help="the same, as a flag")
     parser.add_argument("--url", help=f"URL of the server; else {URL_VARIABLE}, else {DEV_URL}")
     parser.add_argument("--api-key", metavar="KEY", help=f"else {KEY_VARIABLE}")
     parser.add_argument("--api-secret", metavar="SECRET", help=f"else {SECRET_VARIABLE}")
@@ -44,7 +49,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="a media file to publish, its picture and its sound; may be given several times",
+        help="a media file to publish, its picture and its sound, or a socket to read from: h264://, vp8:// or opus:// with "
+        "HOST:PORT or /PATH; may be given several times",
     )
     parser.add_argument(
         "--publish-demo", action="store_true", help="publish a test picture in three layers, and a tone"
@@ -53,6 +59,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--fps", type=float, help="frame rate of files that do not say, such as .h264 (25 unless given)"
     )
     parser.add_argument("--publish-data", metavar="TEXT", help="send this to everybody in the room")
+    parser.add_argument("--publish-dtmf", metavar="DIGITS", help="send these digits; w waits for half a second")
     parser.add_argument("--exit-after-publish", action="store_true", help="leave when all files have been played")
     parser.add_argument(
         "--attribute", action="append", default=[], metavar="KEY=VALUE", help="may be given several times"
@@ -65,6 +72,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """The verb: 0 when it was left by Ctrl-C, or at the end of what was published; 1 for an error, 2 for wrong flags."""
     try:
+        options.room = _room(options)
+        _check_digits(options.publish_dtmf or "")
         attributes = _attributes(options)
         where = _where(options)
     except ValueError as error:
@@ -101,6 +110,31 @@ def _where(options: argparse.Namespace) -> _Where:
             "or --dev for a server started with --dev"
         )
     return _Where(url, key, secret)
+
+
+def _room(options: argparse.Namespace) -> str:
+    name = str(options.room_flag or options.room)
+    if not name.strip():
+        raise ValueError("which room? lknb join ROOM")
+    return name
+
+
+def _check_digits(digits: str) -> None:
+    if wrong := set(digits) - {*_DTMF_DIGITS, _DTMF_PAUSE}:
+        raise ValueError(f"no DTMF digit: {''.join(sorted(wrong))!r}; there are {_DTMF_DIGITS}, and w to wait")
+
+
+def _file(path: str, fps: float | None) -> MediaFile:
+    """What `--publish` names: a file, anything else PyAV opens, or a socket."""
+    from lknb.rtc.media_file import MediaFile
+
+    scheme, found, place = path.partition("://")
+    container = _SOCKET_FORMATS.get(scheme) if found else None
+    if container is not None:
+        path = f"unix://{place}" if place.startswith("/") else f"tcp://{place}"
+    bare = container == "h264" or Path(path).suffix.lower() in _BARE_STREAMS
+    rate = {"framerate": f"{fps:g}"} if fps and bare else None
+    return MediaFile(path, format=container, options=rate)
 
 
 def _attributes(options: argparse.Namespace) -> dict[str, str]:
@@ -176,23 +210,25 @@ async def _first(task: asyncio.Task[Any], stopped: asyncio.Event) -> bool:
 
 async def _publish(room: Room, options: argparse.Namespace) -> None:
     """Publish all that was asked for, and follow files to their end."""
-    from lknb.rtc.option import TrackPublishOptions
-    from lknb.rtc.running_source import MediaFile, TestPattern, Tone
+    from lknb.rtc.file_publication import publish_as_device
+    from lknb.rtc.running_source import TestPattern, Tone
     from lknb.rtc.track import LocalAudioTrack, LocalVideoTrack
 
-    camera, microphone = TrackPublishOptions(source=_CAMERA), TrackPublishOptions(source=_MICROPHONE)
     if options.publish_data is not None:
         await room.local_participant.publish_data(options.publish_data)
         _say("data sent")
+    if options.publish_dtmf is not None:
+        await _send_digits(room, options.publish_dtmf)
     if options.publish_demo:
-        picture = LocalVideoTrack.create_video_track("demo", TestPattern(1280, 720))
-        await room.local_participant.publish_track(picture, camera)
-        await room.local_participant.publish_track(LocalAudioTrack.create_audio_track("demo", Tone(440.0)), microphone)
+        for track in (
+            LocalVideoTrack.create_video_track("demo", TestPattern(1280, 720)),
+            LocalAudioTrack.create_audio_track("demo", Tone(440.0)),
+        ):
+            await publish_as_device(room.local_participant, track)
         _say("publishing demo: 1280x720 in three layers, and a tone of 440 Hz")
     playing = []
     for path in options.publish:
-        bare = options.fps and Path(path).suffix.lower() in _BARE_STREAMS
-        file = MediaFile(path, options={"framerate": f"{options.fps:g}"} if bare else None)
+        file = _file(path, options.fps)
         sids = await _publish_file(room, file)
         playing.append(asyncio.create_task(_follow(room, file, sids)))
     try:
@@ -202,42 +238,34 @@ async def _publish(room: Room, options: argparse.Namespace) -> None:
             task.cancel()
 
 
-# the numbers of livekit.TrackSource, so that the flags can be read without the messages
-_CAMERA, _MICROPHONE = 1, 2
-
-
 async def _publish_file(room: Room, file: MediaFile) -> list[str]:
     """Publish picture and sound of a file; the sids. Raises `PublishTrackError` when it has neither, or cannot be read."""
-    from lknb.errors import PublishTrackError
-    from lknb.rtc.option import TrackPublishOptions
-    from lknb.rtc.track import LocalAudioTrack, LocalVideoTrack
+    from lknb.rtc.file_publication import publish_file
 
-    name = Path(file.path).name
-    tracks = (
-        (LocalVideoTrack.create_video_track(name, file.video), _CAMERA),
-        (LocalAudioTrack.create_audio_track(name, file.audio), _MICROPHONE),
-    )
-    published = []
-    for track, source in tracks:
-        try:
-            publication = await room.local_participant.publish_track(track, TrackPublishOptions(source=source))
-        except PublishTrackError as error:
-            # a file may have one of both
-            if not isinstance(error.__cause__, NoSuchStreamError):
-                raise
-        else:
-            published.append(publication)
-    if not published:
-        raise PublishTrackError(f"{file.path!r} holds neither pictures nor sound")
+    name = _name_of(file)
+    published = await publish_file(room.local_participant, file, name)
     kinds = " and ".join(publication.mime_type or publication.kind.name for publication in published)
     length = f", {file.duration:.1f} s" if file.duration is not None else ""
     _say(f"publishing {name}: {kinds}{length}")
     return [publication.sid for publication in published]
 
 
+def _name_of(file: MediaFile) -> str:
+    return Path(file.path).name
+
+
+async def _send_digits(room: Room, digits: str) -> None:
+    for digit in digits:
+        if digit == _DTMF_PAUSE:
+            await asyncio.sleep(_DTMF_PAUSE_S)
+        else:
+            await room.local_participant.publish_dtmf(code=_DTMF_DIGITS.index(digit), digit=digit)
+    _say("digits sent")
+
+
 async def _follow(room: Room, file: MediaFile, sids: list[str]) -> None:
     """Show how far a file is, and unpublish it at its end. Raises `MediaError` when it ended with a fault."""
-    name = Path(file.path).name
+    name = _name_of(file)
     on_terminal = sys.stderr.isatty()
     ending = asyncio.create_task(file.wait_for_end())
     try:

@@ -1,4 +1,4 @@
-"""`PublishPanel`: what we publish, and buttons to publish a pattern, a tone or a file."""
+"""`PublishPanel`: what we publish, and buttons to publish a pattern, a tone, a file or a source of one's own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from lknb.errors import LknbError, MediaError, TrackError
 from lknb.rtc.core_room import CoreRoom
+from lknb.rtc.file_publication import publish_as_device, publish_file
 from lknb.rtc.room import Room
 from lknb.rtc.running_source import MediaFile, TestPattern, Tone
 from lknb.rtc.source import MediaSource
@@ -28,17 +29,23 @@ class PublishPanel(ControlView):
     """One's own publications, each to be muted, unmuted and unpublished; and a pattern, a tone or a media file to publish.
 
         PublishPanel(room)
+        PublishPanel(room, {"edges": edges, "voice": voice})
 
-    A file is one of the kernel's machine, or an address PyAV opens; its pictures and its sound become two tracks in step.
+    `sources` get a button each, under their names: a `VideoSource` or `AudioSource` that is fed from arrays, a `MediaFile`,
+    or any other source. A file typed in is one of the kernel's machine, or an address PyAV opens; its pictures and its sound
+    become two tracks in step. What is published first of a kind is the camera or the microphone of the participant.
+
+    Raises `TrackError` for what is no room, `MediaError` for what is no source.
     """
 
     _module = "publish"
     _esm = control_esm("publish")
 
-    def __init__(self, room: Room, **traits: Any) -> None:
+    def __init__(self, room: Room, sources: Mapping[str, MediaSource | MediaFile] | None = None, **traits: Any) -> None:
         if not isinstance(room, Room):
             raise TrackError(f"PublishPanel is for a room, not {room!r}")
         self._room = room
+        self._sources = [_named(name, source) for name, source in (sources or {}).items()]
         self._tasks: set[asyncio.Task[None]] = set()
         self._pending = 0
         super().__init__(**traits)
@@ -69,7 +76,12 @@ class PublishPanel(ControlView):
             }
             for sid, publication in (room.local_participant.track_publications.items() if room.isconnected() else ())
         ]
-        return {"connected": room.isconnected(), "rows": rows, "pending": self._pending > 0}
+        return {
+            "connected": room.isconnected(),
+            "rows": rows,
+            "pending": self._pending > 0,
+            "sources": [visible_label(name) for name, _ in self._sources],
+        }
 
     def _act(self, content: Mapping[str, Any]) -> None:
         wanted = content.get("do")
@@ -83,7 +95,12 @@ class PublishPanel(ControlView):
             path = content.get("path")
             if not isinstance(path, str) or not path.strip() or len(path) > _PATH_CHARACTERS:
                 raise MediaError("name a file first")
-            self._begin(lambda: self._publish_file(path.strip()))
+            self._begin(lambda: self._publish_path(path.strip()))
+        elif wanted == "source":
+            index = content.get("index")
+            if not isinstance(index, int) or not 0 <= index < len(self._sources):
+                raise MediaError("there is no such source")
+            self._begin(lambda: self._publish(*self._sources[index]))
 
     def _change(self, wanted: str, sid: str) -> None:
         participant = self._room.local_participant
@@ -113,20 +130,23 @@ class PublishPanel(ControlView):
             self._pending -= 1
             self._refresh()
 
-    async def _publish(self, name: str, source: MediaSource) -> None:
-        video = source.kind == "video"
-        track = (LocalVideoTrack.create_video_track if video else LocalAudioTrack.create_audio_track)(name, source)
-        await self._room.local_participant.publish_track(track)
+    async def _publish(self, name: str, source: MediaSource | MediaFile) -> None:
+        participant = self._room.local_participant
+        if isinstance(source, MediaFile):
+            await publish_file(participant, source, name)
+        elif source.kind == "video":
+            await publish_as_device(participant, LocalVideoTrack.create_video_track(name, source))
+        else:
+            await publish_as_device(participant, LocalAudioTrack.create_audio_track(name, source))
 
-    async def _publish_file(self, path: str) -> None:
-        file = MediaFile(path, loop=True)
+    async def _publish_path(self, path: str) -> None:
         name = visible_label(path.replace("\\", "/").rpartition("/")[2])
-        faults = []
-        for source in (file.video, file.audio):
-            try:
-                await self._publish(name, source)
-            except LknbError as error:
-                faults.append(error)
-        # a film without sound, and music without pictures, are whole
-        if len(faults) == 2:
-            raise faults[0]
+        await publish_file(self._room.local_participant, MediaFile(path, loop=True), name)
+
+
+def _named(name: str, source: MediaSource | MediaFile) -> tuple[str, MediaSource | MediaFile]:
+    if not isinstance(source, MediaFile) and getattr(source, "kind", None) not in ("video", "audio"):
+        raise MediaError(
+            f"PublishPanel publishes sources (VideoSource, AudioSource, MediaFile, TestPattern, Tone), not {source!r}"
+        )
+    return str(name), source

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -129,6 +130,35 @@ async def test_a_file_is_played_to_its_end(
     request.node.user_properties.append(("evidence", f"{picture.codec} {picture.colour}, {sound.peak_hz:.0f} Hz"))
 
 
+@pytest.mark.interop("lknb join --publish h264://HOST:PORT, --publish-dtmf -> wheel")
+async def test_a_stream_from_a_socket_and_digits(
+    lknb_server: Server, open_peer: OpenPeer, join: Join, tmp_path: Path
+) -> None:
+    room = room_name()
+    wheel = await watcher(lknb_server, room, open_peer)
+    stream = Path(make_stages(tmp_path / "green.h264", [(GREEN, 0.0)], audio=None, seconds_each=8.0)).read_bytes()
+
+    async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            writer.write(stream)
+            await writer.drain()
+            writer.close()
+
+    async with await asyncio.start_server(send, "127.0.0.1", 0) as encoder:
+        port = encoder.sockets[0].getsockname()[1]
+        process = await join(
+            "--room", room, "--publish", f"h264://127.0.0.1:{port}", "--publish-dtmf", "1w#",
+            "--exit-after-publish", *access(lknb_server),
+        )  # fmt: skip
+        event = await wheel.wait_event("track_subscribed", deadline_s=15)
+        await wheel.wait_video(event.track_sid, lambda report: is_near(report.colour, GREEN, 20))
+        await wheel.wait_event("sip_dtmf_received", count=2)
+        digits = [heard.text for heard in await wheel.events("sip_dtmf_received")]
+        assert digits == ["1 1", "11 #"]
+        code, told = await finish(process)
+    assert code == 0, told
+
+
 async def test_what_goes_wrong_is_said_with_what_to_do(lknb_server: Server, join: Join, tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("no media")
@@ -137,7 +167,10 @@ async def test_what_goes_wrong_is_said_with_what_to_do(lknb_server: Server, join
         (2, "no such file: nowhere.mp4", (room, "--publish", "nowhere.mp4", *access(lknb_server))),
         (2, "give --api-key and --api-secret", (room, "--url", lknb_server.url)),
         (2, "an attribute is KEY=VALUE, not 'x'", (room, "--attribute", "x", *access(lknb_server))),
-        (2, "the following arguments are required: ROOM", ()),
+        (2, "which room? lknb join ROOM", ()),
+        (2, "which room? lknb join ROOM", ("", *access(lknb_server))),
+        (2, "no DTMF digit: 'xy'", (room, "--publish-dtmf", "1wyx", *access(lknb_server))),
+        (1, "127.0.0.1:9", (room, "--publish", "h264://127.0.0.1:9", "--exit-after-publish", *access(lknb_server))),
         (1, "cannot be opened", (room, "--publish", str(text), "--exit-after-publish", *access(lknb_server))),
         (1, "lknb join: ", (room, "--url", lknb_server.url, "--api-key", "testkey", "--api-secret", "x" * 40)),
         (1, "lknb join: ", (room, "--dev", "--url", "ws://127.0.0.1:9")),
@@ -146,6 +179,7 @@ async def test_what_goes_wrong_is_said_with_what_to_do(lknb_server: Server, join
     for (expected, words, arguments), (code, told) in zip(cases, ran, strict=True):
         assert (code, words in told) == (expected, True), (arguments, code, told)
         assert "Traceback" not in told
+        assert "Warning" not in told
 
 
 async def run(join: Join, arguments: tuple[str, ...]) -> Any:

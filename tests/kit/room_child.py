@@ -132,7 +132,7 @@ class RoomChild:
             "participant_connected", "participant_disconnected", "track_published", "track_unpublished",
             "track_subscribed", "track_unsubscribed", "track_muted", "track_unmuted", "local_track_published",
             "active_speakers_changed", "connection_state_changed", "reconnecting", "reconnected", "disconnected",
-            "track_subscription_failed", "data_received",
+            "track_subscription_failed", "data_received", "sip_dtmf_received",
         ):  # fmt: skip
             self.room.on(name, lambda *arguments, name=name: self._on_event(name, arguments))
 
@@ -145,6 +145,8 @@ class RoomChild:
                 event["topic"] = argument.topic or ""
                 event["reliable"] = argument.kind == self.rtc.DataPacketKind.KIND_RELIABLE
                 event["participant"] = sender.identity if sender is not None else ""
+            elif name == "sip_dtmf_received":
+                event["text"] = f"{argument.code} {argument.digit}"
             elif isinstance(argument, list):
                 event["speakers"] = [participant.identity for participant in argument]
             elif hasattr(argument, "identity"):

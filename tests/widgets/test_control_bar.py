@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from lknb.errors import MediaDevicesError, TrackError
+from lknb.errors import MediaDevicesError, MediaError, TrackError
 from lknb.rtc.enumeration import TrackSource
+from lknb.rtc.media_file import MediaFile
 from lknb.rtc.option import TrackPublishOptions
 from lknb.rtc.room import Room
 from lknb.widgets import CallPanel, CameraPreview, ControlBar, DevicePicker, PublishPanel, comm
@@ -175,7 +176,7 @@ class TestPublishPanel:
         panel.comm.arrive({"type": "act", "do": "tone"})
         await wait_until(lambda: panel._shown["rows"])
         (row,) = panel._shown["rows"]
-        assert (row["name"], row["about"], row["muted"]) == ("tone", "audio", False)
+        assert (row["name"], row["about"], row["muted"]) == ("tone", "microphone", False)
         panel.comm.arrive({"type": "act", "do": "mute", "sid": row["sid"]})
         await wait_until(lambda: panel._shown["rows"][0]["muted"])
         panel.comm.arrive({"type": "act", "do": "unmute", "sid": row["sid"]})
@@ -184,7 +185,34 @@ class TestPublishPanel:
         await wait_until(lambda: not panel._shown["rows"])
         panel.close()
 
-    @pytest.mark.parametrize("act", [{"do": "file", "path": " "}, {"do": "mute", "sid": "TR_x"}])
+    async def test_a_source_of_ones_own(self, core: ScriptedCore, room: Room) -> None:
+        panel = PublishPanel(room, {"edges": FakeSource()})
+        assert panel._shown["sources"] == ["edges"]
+        for source in (TrackSource.SOURCE_CAMERA, TrackSource.SOURCE_UNKNOWN):
+            panel.comm.arrive({"type": "act", "do": "source", "index": 0})
+            await wait_until(lambda: not panel._shown["pending"] and not panel._tasks)
+            *_, newest = room.local_participant.track_publications.values()
+            assert (newest.name, newest.source) == ("edges", source), "the second is not a second camera"
+        panel.close()
+        with pytest.raises(MediaError, match=r"not 'edges\.mp4'"):
+            PublishPanel(room, {"edges": "edges.mp4"})  # type: ignore[dict-item]
+
+    async def test_a_file_is_published_whole_or_not_at_all(self, core: ScriptedCore, room: Room) -> None:
+        def refuse_sound(header: Any, buffers: Any) -> Any:
+            if header["kind"] == "audio":
+                raise MediaError("its sound is broken")
+            return {"codec": "vp8", "width": 64, "height": 64, "layers": []}, []
+
+        core.respond["source_open"] = refuse_sound
+        panel = PublishPanel(room, {"film": MediaFile("film.mp4")})
+        panel.comm.arrive({"type": "act", "do": "source", "index": 0})
+        await wait_until(lambda: {"type": "refused", "detail": "its sound is broken"} in panel.comm.custom)
+        assert panel._shown["rows"] == []
+        panel.close()
+
+    @pytest.mark.parametrize(
+        "act", [{"do": "file", "path": " "}, {"do": "mute", "sid": "TR_x"}, {"do": "source", "index": 1}]
+    )
     async def test_what_cannot_be_done_is_said(self, core: ScriptedCore, room: Room, act: dict[str, Any]) -> None:
         panel = PublishPanel(room)
         panel.comm.arrive({"type": "act", **act})
@@ -192,8 +220,6 @@ class TestPublishPanel:
         panel.close()
 
     async def test_a_file_that_is_not_there(self, core: ScriptedCore, room: Room) -> None:
-        from lknb.errors import MediaError
-
         def refuse(header: Any, buffers: Any) -> Any:
             raise MediaError("there is no 'film.mp4'")
 

@@ -57,19 +57,35 @@ class Publish {
       event.preventDefault();
       control.act({ do: "file", path: this.path.value });
     });
-    const row = make("div", "lknb-publish-more", { role: "group", "aria-label": "Publish" }, this.pattern, this.tone, form);
+    this.control = control;
+    /** @type {HTMLButtonElement[]} */
+    this.sources = [];
+    this.own = make("span", "lknb-publish-own");
+    const row = make("div", "lknb-publish-more", { role: "group", "aria-label": "Publish" }, this.own, this.pattern, this.tone, form);
     root.append(this.empty, list, row);
   }
 
-  /** @param {{ connected: boolean, rows: PublishedRow[], pending: boolean }} shown */
-  update({ connected, rows, pending }) {
+  /** @param {string[]} names */
+  showSources(names) {
+    if (this.sources.length === names.length) return;
+    this.sources = names.map((name, index) => {
+      const button = make("button", "lknb-toggle", { type: "button", dir: "auto" }, name);
+      button.addEventListener("click", () => this.control.act({ do: "source", index }));
+      return button;
+    });
+    this.own.replaceChildren(...this.sources);
+  }
+
+  /** @param {{ connected: boolean, rows: PublishedRow[], pending: boolean, sources: string[] }} shown */
+  update({ connected, rows, pending, sources }) {
+    this.showSources(sources);
     this.lines.show(
       rows.map(({ sid }) => sid),
       (line, index) => line.update(rows[index]),
     );
     setText(this.empty, connected ? "You publish nothing yet." : "Not in the room.");
     this.empty.hidden = connected && rows.length > 0;
-    [this.pattern, this.tone, this.file].forEach((button) => {
+    [...this.sources, this.pattern, this.tone, this.file].forEach((button) => {
       button.disabled = !connected || pending;
     });
   }
