@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import pytest
 import pytest_asyncio
@@ -15,7 +15,6 @@ pytest.register_assert_rewrite("tests.kit", "tests.interop.row")
 from tests.kit.leaks import Held, assert_no_leak, assert_no_task_left
 
 _FAILED = pytest.StashKey[bool]()
-_ROWS = pytest.StashKey[dict[str, "Row"]]()
 _SERVER_VARIABLES = ("LKNB_TEST_LIVEKIT_URL", "LKNB_TEST_LIVEKIT_API_KEY", "LKNB_TEST_LIVEKIT_API_SECRET")
 
 
@@ -28,8 +27,28 @@ class Row:
     evidence: str
 
 
+class Matrix:
+    """The rows, read from the reports: these come from other processes when pytest-xdist runs the tests there."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Row] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if hasattr(report, "row"):
+            self.rows[report.nodeid] = Row(*report.row)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not self.rows:
+            return
+        terminalreporter.section("interop matrix")
+        for row in self.rows.values():
+            terminalreporter.write_line(f"{'passed' if row.passed else 'FAILED'}  {row.name}  {row.evidence}")
+        passed = sum(row.passed for row in self.rows.values())
+        terminalreporter.write_line(f"interop matrix: {len(self.rows)} rows ran, {passed} passed")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_ROWS] = {}
+    config.pluginmanager.register(Matrix())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,23 +74,14 @@ def pytest_runtest_makereport(
     mark = item.get_closest_marker("interop")
     if mark is not None and (report.failed or (report.when == "call" and not report.skipped)):
         # a row counts when it was tried; it passed when neither it, nor a part of it, nor its clean-up failed
-        item.config.stash[_ROWS][item.nodeid] = Row(
-            name=f"{mark.args[0]} [{callspec.id}]" if (callspec := getattr(item, "callspec", None)) else mark.args[0],
+        callspec = getattr(item, "callspec", None)
+        row = Row(
+            name=f"{mark.args[0]} [{callspec.id}]" if callspec else mark.args[0],
             passed=not item.stash.get(_FAILED, False),
             evidence="; ".join(str(value) for key, value in item.user_properties if key == "evidence"),
         )
+        report.row = astuple(row)
     return report
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    rows = config.stash[_ROWS].values()
-    if not rows:
-        return
-    terminalreporter.section("interop matrix")
-    for row in rows:
-        terminalreporter.write_line(f"{'passed' if row.passed else 'FAILED'}  {row.name}  {row.evidence}")
-    passed = sum(row.passed for row in rows)
-    terminalreporter.write_line(f"interop matrix: {len(rows)} rows ran, {passed} passed")
 
 
 @pytest.fixture(autouse=True)

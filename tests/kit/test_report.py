@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 SUITE = """
 import socket
@@ -50,7 +52,8 @@ def test_no_row():
 """
 
 
-def test_rows_that_ran_are_counted_and_rows_that_failed_in_any_way_did_not_pass(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_rows_that_ran_are_counted_and_rows_that_failed_in_any_way_did_not_pass(tmp_path: Path, processes: str) -> None:
     (tmp_path / "test_suite.py").write_text(SUITE)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("LKNB_TEST_", "PYTEST_"))}
     environment["LKNB_TEST_TIME_FACTOR"] = "0.1"
@@ -61,6 +64,8 @@ def test_rows_that_ran_are_counted_and_rows_that_failed_in_any_way_did_not_pass(
             "pytest",
             "-p",
             "tests.conftest",
+            "-n",
+            processes,
             "-c",
             ROOT / "pyproject.toml",
             "--rootdir",
