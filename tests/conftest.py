@@ -13,6 +13,7 @@ import pytest_asyncio
 pytest.register_assert_rewrite("tests.kit", "tests.interop.row")
 
 from tests.kit.leaks import Held, assert_no_leak, assert_no_task_left
+from tests.kit.turns import Turns
 
 _FAILED = pytest.StashKey[bool]()
 _SERVER_VARIABLES = ("LKNB_TEST_LIVEKIT_URL", "LKNB_TEST_LIVEKIT_API_KEY", "LKNB_TEST_LIVEKIT_API_SECRET")
@@ -49,6 +50,8 @@ class Matrix:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Matrix())
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(Turns())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
