@@ -72,6 +72,7 @@ def test_the_module_is_the_command():
     assert told.stdout == f"lknb {__version__}\n"
 
 
+@pytest.mark.alone
 def test_serve_is_ready_at_once():
     with ServerProcess() as process:
         # half of it on an idle machine; the wide margin is for busy ones

@@ -58,6 +58,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
+@pytest.mark.alone
 @pytest.mark.interop("lknb with a busy kernel -> wheel")
 async def test_a_gil_holding_cell_does_not_stop_a_file(
     lknb_server: Server, open_peer: OpenPeer, request: pytest.FixtureRequest

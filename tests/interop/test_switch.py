@@ -17,6 +17,7 @@ from tests.kit.token import room_name
 SERIES = 3
 
 
+@pytest.mark.alone
 @pytest.mark.interop("livekit-client simulcast -> livekit-client, 20 layer switches")
 @pytest.mark.parametrize(
     ("single_peer_connection", "codec", "height"),

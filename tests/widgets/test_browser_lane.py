@@ -83,7 +83,10 @@ def test_the_picture_comes_by_the_lane_there_is(screen: Screen, lane: str) -> No
     assert stats["keyframe_requests"] <= 2, "one for the lane, and no lack of another since"
 
 
-@pytest.mark.parametrize("work", ["time.sleep(5)", "end = time.monotonic() + 5\nwhile time.monotonic() < end: pass"])
+SPIN = "end = time.monotonic() + 5\nwhile time.monotonic() < end: pass"
+
+
+@pytest.mark.parametrize("work", ["time.sleep(5)", pytest.param(SPIN, marks=pytest.mark.alone)], ids=["sleep", "spin"])
 def test_a_busy_cell_does_not_stop_it(screen: Screen, lane: str, work: str) -> None:
     screen.run("show()")
     screen.wait_for("playing")

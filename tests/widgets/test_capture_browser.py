@@ -159,6 +159,7 @@ while time.monotonic() < end:
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", list(BUSY))
 def test_a_busy_kernel_stops_nothing(studio: Studio, kind: str, record_property: Any) -> None:
     studio.run("camera, microphone = await asyncio.wait_for(me.enable_camera_and_microphone(), 20)")

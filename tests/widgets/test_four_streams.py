@@ -75,6 +75,7 @@ def notebook(lab: JupyterLab) -> Iterator[Notebook]:
     assert errors == []
 
 
+@pytest.mark.alone
 def test_four_streams_of_720p_are_seen_at_the_rate_they_are_published(notebook: Notebook) -> None:
     """On an idle machine that is 30 a second; on a busy one the cameras themselves are slower."""
     notebook.run(0, SET_UP)
