@@ -12,6 +12,7 @@ from av.audio.codeccontext import AudioCodecContext
 from numpy.typing import NDArray
 
 from lknb.codec.clock import AUDIO_CLOCK_HZ, audio_timestamp
+from lknb.codec.opus import lost_packet
 from lknb.errors import FrameError, MediaError
 from lknb.wire.frame import AUDIO_LEVEL_SILENT, EncodedFrame
 
@@ -45,7 +46,8 @@ class AudioEncoder:
     """Encodes sound of one or two channels at 48,000 Hz, with in-band error correction for 10 % loss. For one thread.
 
     With `dtx`, 200 ms below -70 dBov end the transmission, but for one packet each 400 ms; the encoder rests
-    meanwhile, so that it and the decoder stay in step. (libopus' own DTX cannot be relied on through FFmpeg.) Raises
+    meanwhile, so that it and the decoder stay in step. (libopus' own DTX cannot be relied on through FFmpeg.) As with
+    libwebrtc, a packet of one byte announces each pause, which receivers would take for loss otherwise. Raises
     `MediaError`.
     """
 
@@ -55,6 +57,7 @@ class AudioEncoder:
         self.channels = channels
         self._dtx = dtx
         self._quiet_frames = 0
+        self._last = b""
         self._position = 0
         self._layout = "mono" if channels == 1 else "stereo"
         self._context = _open_context(self._layout, bitrate_bps or _DEFAULT_BITRATE_BPS[channels])
@@ -68,8 +71,19 @@ class AudioEncoder:
             expected = f"int16 samples of shape ({FRAME_SAMPLES}, {self.channels})"
             raise FrameError(f"expected {expected}, got {samples.dtype} {samples.shape}")
         level = audio_level(samples)
-        if self._dtx and not self._is_due(level):
+        pause = self._pause(level) if self._dtx else 0
+        if pause > 1:
             return None
+        self._last = lost_packet(self._last) if pause else self._compress(samples)
+        return EncodedFrame(
+            codec="opus",
+            data=self._last,
+            timestamp=audio_timestamp(timestamp_us),
+            timestamp_us=timestamp_us,
+            audio_level=level,
+        )
+
+    def _compress(self, samples: Samples) -> bytes:
         packed = np.ascontiguousarray(samples).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(packed, format="s16", layout=self._layout)
         frame.sample_rate = AUDIO_CLOCK_HZ
@@ -80,21 +94,12 @@ class AudioEncoder:
             packets = self._context.encode(frame)
         except av.FFmpegError as error:
             raise MediaError(f"Opus encoder failed: {error}") from error
-        return EncodedFrame(
-            codec="opus",
-            data=b"".join(bytes(packet) for packet in packets),
-            timestamp=audio_timestamp(timestamp_us),
-            timestamp_us=timestamp_us,
-            audio_level=level,
-        )
+        return b"".join(bytes(packet) for packet in packets)
 
-    def _is_due(self, level: int) -> bool:
-        if level < _QUIET_LEVEL:
-            self._quiet_frames = 0
-            return True
-        self._quiet_frames += 1
-        beyond = self._quiet_frames - _QUIET_FRAMES_BEFORE
-        return beyond <= 0 or beyond % _QUIET_FRAMES_EACH == 0
+    def _pause(self, level: int) -> int:
+        """The place in a pause of a frame of this level: 0 when it is to be sent, 1 for the first that is not."""
+        self._quiet_frames = self._quiet_frames + 1 if level >= _QUIET_LEVEL else 0
+        return max(0, self._quiet_frames - _QUIET_FRAMES_BEFORE) % _QUIET_FRAMES_EACH
 
 
 def _open_context(layout: str, bitrate_bps: int) -> AudioCodecContext:

@@ -64,11 +64,12 @@ def test_silence_is_sent_without_dtx() -> None:
     assert all(encode(AudioEncoder(), [SILENCE] * 60))
 
 
-def test_with_dtx_silence_ends_after_200_ms_but_for_a_packet_each_400_ms() -> None:
+def test_with_dtx_silence_ends_after_200_ms_but_for_a_packet_each_400_ms_and_pauses_are_announced() -> None:
     encoder = AudioEncoder(dtx=True)
     encode(encoder, [sine()] * 5)
-    sent = [index for index, frame in enumerate(encode(encoder, [SILENCE] * 60, 5)) if frame is not None]
-    assert sent == [*range(10), 29, 49]
+    sent = [(index, len(frame.data)) for index, frame in enumerate(encode(encoder, [SILENCE] * 60, 5)) if frame]
+    assert [index for index, size in sent if size > 1] == [*range(10), 29, 49]
+    assert [index for index, size in sent if size == 1] == [10, 30, 50]
 
 
 def test_with_dtx_sound_is_sent_from_its_first_piece() -> None:

@@ -223,7 +223,8 @@ async def test_what_is_no_sound_is_refused(published: Published) -> None:
 
 
 async def test_silence_is_not_sent_with_dtx_and_sent_without(core: ScriptedCore) -> None:
-    for dtx, expected in ((True, 10), (False, 20)):
+    # the last one announces the pause
+    for dtx, expected in ((True, 10 + 1), (False, 20)):
         published = await Published(core, AudioSource(48_000, 1)).open(dtx=dtx)
         await published.source.capture_frame(np.zeros(960 * 20, np.int16))
         await published.source.wait_for_playout()

@@ -69,6 +69,38 @@ def test_camera_and_microphone_reach_a_wheel_outside_and_numpy(studio: Studio) -
     assert mean[1] > mean[0] + 50
 
 
+# a tone of 0.2 s each second, and nothing between: Chromium's fake microphone is never that silent
+BEEPS = """() => {
+  const context = new AudioContext({ sampleRate: 48000 });
+  const out = context.createMediaStreamDestination();
+  const gain = new GainNode(context, { gain: 0 });
+  const tone = new OscillatorNode(context, { frequency: 1000 });
+  tone.connect(gain).connect(out);
+  tone.start();
+  const from = Math.ceil(context.currentTime);
+  for (let second = from; second < from + 60; second += 1) {
+    gain.gain.setValueAtTime(0.6, second);
+    gain.gain.setValueAtTime(0, second + 0.2);
+  }
+  navigator.mediaDevices.getUserMedia = async () => out.stream;
+}"""
+
+
+def test_what_is_said_after_a_silence_is_not_late(studio: Studio, record_property: Any) -> None:
+    """Sound whose times are off by the pauses before it makes receivers wait for what will never come."""
+    studio.notebook.page.evaluate(BEEPS)
+    microphone = studio.publish("me.set_microphone_enabled(True)")
+    studio.outside.call(studio.guest.wait_audio(microphone, lambda report: report.level > 0.02, deadline_s=20))
+    heard = [studio.outside.call(studio.guest.call("inbound_audio", track_sid=microphone))]
+    time.sleep(6)
+    heard.append(studio.outside.call(studio.guest.call("inbound_audio", track_sid=microphone)))
+    concealed_s = heard[1]["concealed_s"] - heard[0]["concealed_s"]
+    packets = heard[1]["packets"] - heard[0]["packets"]
+    record_property("evidence", f"{packets} packets in 6 s, {concealed_s:.2f} s concealed")
+    assert packets < 200, "silence was sent"
+    assert concealed_s < 1
+
+
 @pytest.fixture
 def browser(outside: Outside) -> Iterator[Chromium]:
     chromium = Chromium()

@@ -8,8 +8,16 @@ const PACKET_US = 20_000;
 /** Packets listened to until it is known how late they come; they are not sent. */
 const SETTLES_PACKETS = 10;
 const SILENT_LEVEL = 127;
+/** Silence for so long ends the transmission, but for one packet in so many: as in lknb/codec/audio_encoder.py. */
+const QUIET_LEVEL = 70;
+const QUIET_PACKETS_BEFORE = 10;
+const QUIET_PACKETS_EACH = 20;
+/** What an encoder keeps back, at most: one that gives nothing any more is replaced. */
+const ENCODING_PACKETS = 50;
 /** How often the meter beside the button is told, in packets. */
 const METER_PACKETS = 5;
+
+/** A packet in the encoder; of one in a `pause` only the first is sent, without its sound. @typedef {{ timestampUs: number, level: number, pause: number }} Packet */
 
 export class AudioUplink {
   /**
@@ -27,6 +35,11 @@ export class AudioUplink {
     this.line = new TimeLine(SETTLES_PACKETS);
     this.level = SILENT_LEVEL;
     this.loudest = SILENT_LEVEL;
+    this.lastUs = -Infinity;
+    this.dtx = false;
+    this.quietPackets = 0;
+    /** What the encoder has, oldest first: it gives one packet for each. @type {Packet[]} */
+    this.encoding = [];
     /** @type {Omit<AudioEncoderConfig, "sampleRate"> | null} */
     this.config = null;
     /** @type {AudioEncoder | null} */
@@ -85,7 +98,10 @@ export class AudioUplink {
   /** @param {Record<string, any>} header the core's command `encode` */
   encode({ bitrate_bps: bitrate, dtx }) {
     const config = { codec: "opus", numberOfChannels: 1, bitrate };
-    const opus = { frameDuration: PACKET_US, application: "voip", signal: "voice", useinbandfec: true, packetlossperc: 5, usedtx: dtx };
+    // The encoder's own DTX gives nothing for silence, and no hint what the packet after it belongs to: Chromium numbers
+    // those it gives as if none were missing, and sound would fall behind the picture with every pause.
+    const opus = { frameDuration: PACKET_US, application: "voip", signal: "voice", useinbandfec: true, packetlossperc: 5, usedtx: false };
+    this.dtx = dtx;
     this.config = /** @type {any} */ ({ ...config, opus });
     this.#closeEncoder();
   }
@@ -103,20 +119,26 @@ export class AudioUplink {
   take(samples) {
     const atUs = this.packets * PACKET_US;
     this.packets += 1;
-    // an encoder counts by itself: times that were moved need one that begins with the new ones
-    if (this.line.note(atUs, pageClockUs() - PACKET_US)) this.#closeEncoder();
+    this.line.note(atUs, pageClockUs() - PACKET_US);
     if (this.paused) return;
     this.#measure(samples);
     if (!this.line.settled || !this.config || !this.batch.channel) return;
+    const timestampUs = this.line.at(atUs);
+    // the line was moved back: there is sound at this time already
+    if (timestampUs < this.lastUs + PACKET_US / 2) return;
+    this.lastUs = timestampUs;
     const data = new AudioData({
       format: "f32-planar",
       sampleRate: this.sampleRate,
       numberOfFrames: samples.length,
       numberOfChannels: 1,
-      timestamp: this.line.at(atUs),
+      timestamp: timestampUs,
       data: samples.slice(),
     });
-    this.#ready(this.config).encode(data);
+    if (this.encoding.length >= ENCODING_PACKETS) this.#closeEncoder();
+    const encoder = this.#ready(this.config);
+    this.encoding.push({ timestampUs, level: this.level, pause: this.#pause() });
+    encoder.encode(data);
     data.close();
   }
 
@@ -153,6 +175,13 @@ export class AudioUplink {
   #closeEncoder() {
     if (this.encoder && this.encoder.state !== "closed") this.encoder.close();
     this.encoder = null;
+    this.encoding = [];
+  }
+
+  /** The place of a packet of this level in a pause: 0 when it is to be sent, 1 for the first that is not. */
+  #pause() {
+    this.quietPackets = this.dtx && this.level >= QUIET_LEVEL ? this.quietPackets + 1 : 0;
+    return Math.max(0, this.quietPackets - QUIET_PACKETS_BEFORE) % QUIET_PACKETS_EACH;
   }
 
   /**
@@ -161,10 +190,14 @@ export class AudioUplink {
    */
   #send(encoder, chunk) {
     if (encoder !== this.encoder || this.paused) return;
-    const data = new Uint8Array(chunk.byteLength);
+    const packet = this.encoding.shift();
+    if (!packet || packet.pause > 1) return;
+    let data = new Uint8Array(chunk.byteLength);
     chunk.copyTo(data);
-    const timestamp = Math.max(0, Math.round(chunk.timestamp));
-    this.batch.add({ capture: this.capture, rid: "", timestamp_us: timestamp, keyframe: false, audio_level: this.level }, data);
+    // a packet that holds one frame of no bytes announces the pause (RFC 6716 section 3.2.1): it is then not taken for loss
+    if (packet.pause) data = Uint8Array.of(data[0] & ~3);
+    const header = { capture: this.capture, rid: "", timestamp_us: packet.timestampUs, keyframe: false, audio_level: packet.level };
+    this.batch.add(header, data);
   }
 
   /**

@@ -111,7 +111,7 @@ export class TimeLine {
   }
 
   /**
-   * Note an arrival; whether the settled line was moved by it.
+   * Note an arrival, by which the settled line may be moved.
    * @param {number} us its own time
    * @param {number} nowUs the page's clock, now that it has arrived
    */
@@ -120,16 +120,14 @@ export class TimeLine {
     if (!this.settled) {
       this.left -= 1;
       this.offsetUs = Math.min(this.offsetUs, nowUs - us);
-      return false;
+      return;
     }
     this.soonestUs = Math.min(this.soonestUs, lateUs);
     this.watched += 1;
-    if (lateUs > -OFF_US && this.watched < WATCHED) return false;
-    const moved = Math.abs(this.soonestUs) >= OFF_US;
-    if (moved) this.offsetUs += this.soonestUs;
+    if (lateUs > -OFF_US && this.watched < WATCHED) return;
+    if (Math.abs(this.soonestUs) >= OFF_US) this.offsetUs += this.soonestUs;
     this.watched = 0;
     this.soonestUs = Infinity;
-    return moved;
   }
 
   /**
