@@ -93,7 +93,9 @@ async def publish(rtc: Any, server: Server, name: str, content: Content, seconds
 
 
 async def receive(rtc: Any, url: str, token: str) -> None:
-    """Print when flashes and beeps came out, a line of JSON each, until the publisher leaves."""
+    """Note when flashes and beeps came out until the publisher leaves, and print that then, a line of JSON each: a pipe
+    that is full, because nobody reads it yet, would stop the receiver."""
+    notes: list[dict[str, Any]] = []
     room = rtc.Room()
     gone = asyncio.Event()
     readers: list[asyncio.Task[None]] = []
@@ -103,7 +105,7 @@ async def receive(rtc: Any, url: str, token: str) -> None:
         async for event in rtc.VideoStream(track, format=rtc.VideoBufferType.I420):
             white = event.frame.data[event.frame.width * event.frame.height // 2] > 128
             if white and not was_white:
-                print(json.dumps({"flash": time.monotonic()}), flush=True)
+                notes.append({"flash": time.monotonic()})
             was_white = white
 
     async def listen(track: Any) -> None:
@@ -113,7 +115,7 @@ async def receive(rtc: Any, url: str, token: str) -> None:
             loud = np.flatnonzero(np.abs(np.frombuffer(event.frame.data, np.int16)) > 3_000)
             samples = event.frame.samples_per_channel
             if len(loud) and quiet_s + loud[0] / 48_000 > MIN_QUIET_S:
-                print(json.dumps({"beep": now + (loud[0] - samples) / 48_000}), flush=True)
+                notes.append({"beep": now + (loud[0] - samples) / 48_000})
             quiet_s = (samples - loud[-1]) / 48_000 if len(loud) else quiet_s + samples / 48_000
 
     async def follow(track: Any, name: str) -> None:
@@ -124,7 +126,7 @@ async def receive(rtc: Any, url: str, token: str) -> None:
             if stats:
                 inbound = stats[0].inbound_rtp.inbound
                 held = [inbound.jitter_buffer_delay, inbound.jitter_buffer_emitted_count]
-                print(json.dumps({name: now, "held": held}), flush=True)
+                notes.append({name: now, "held": held})
             await asyncio.sleep(0.1)
 
     def subscribed(track: Any, *_: Any) -> None:
@@ -139,6 +141,7 @@ async def receive(rtc: Any, url: str, token: str) -> None:
     await gone.wait()
     for reader in readers:
         reader.cancel()
+    print(*map(json.dumps, notes), sep="\n", flush=True)
     await room.disconnect()
 
 
@@ -164,6 +167,20 @@ class Held:
         return float((after_s - before_s) / max(1, after - before))
 
 
+def pairs_of(lines: list[str]) -> list[Pair]:
+    """What a receiver has printed, flashes with the beep next to them."""
+    events = [json.loads(line) for line in lines if line.startswith("{")]
+    beeps = [event["beep"] for event in events if "beep" in event]
+    flashes = [event["flash"] for event in events if "flash" in event]
+    sound, pictures = Held(events, "audio"), Held(events, "video")
+    pairs = []
+    for flash in flashes:
+        beep = min(beeps, key=lambda beep: abs(beep - flash), default=float("inf"))
+        if abs(beep - flash) < PAIR_WITHIN_S:
+            pairs.append(Pair(beep - flash, beep - sound.at(beep) - flash + pictures.at(flash)))
+    return pairs
+
+
 async def measure(
     publisher: str, server: Server, content: Content, seconds: float
 ) -> tuple[list[Pair], dict[str, float]]:
@@ -178,16 +195,7 @@ async def measure(
     told = await publish(importlib.import_module(publisher), server, name, content, seconds)
     lines = (await child.stdout.read()).decode().splitlines()
     await child.wait()
-    events = [json.loads(line) for line in lines if line.startswith("{")]
-    beeps = [event["beep"] for event in events if "beep" in event]
-    flashes = [event["flash"] for event in events if "flash" in event]
-    sound, pictures = Held(events, "audio"), Held(events, "video")
-    pairs = []
-    for flash in flashes:
-        beep = min(beeps, key=lambda beep: abs(beep - flash), default=float("inf"))
-        if abs(beep - flash) < PAIR_WITHIN_S:
-            pairs.append(Pair(beep - flash, beep - sound.at(beep) - flash + pictures.at(flash)))
-    return pairs, told
+    return pairs_of(lines), told
 
 
 def shown(offsets_s: list[float]) -> str:

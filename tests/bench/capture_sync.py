@@ -1,30 +1,30 @@
 """How far apart sound and picture of a page are at an official receiver, by flashes and beeps.
 
-    python -m tests.bench.capture_sync [--seconds 20]
+    python -m tests.bench.capture_sync [--seconds 20] [--size 320x180 1280x720]
 
 Chromium's fake camera shows nothing that can be told to a millisecond. So the page's `getUserMedia` is replaced by a stub
-that gives a canvas, which turns white once a second, and an oscillator, which sounds at the same moments of the same clock.
-All behind it is the product: encoders, lane, core, server. The receiver is that of `tests.bench.av_sync`. The stub itself
-draws up to a picture (33 ms) late.
+that gives a canvas, whose middle turns white once a second, and an oscillator, which sounds at the same moments of the
+same clock. Around the middle goes a pattern as hard to encode as what a camera sees. All behind it is the product: encoders,
+lane, core, server. The receiver is that of `tests.bench.av_sync`. Every pair is printed, in the order they came, as
+heard/sent: as they came out, and without the receiver's buffers.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from tests.bench.av_sync import PAIR_WITHIN_S, Held, Pair, shown
+from tests.bench.av_sync import Pair, pairs_of, shown
 from tests.kit.jupyterlab import JupyterLab
 from tests.kit.outside import Outside
 from tests.kit.server import ROOT, ServerProcess
 from tests.widgets.studio import Studio
 
-STUB = """() => {
+STUB = """([width, height]) => {
   const context = new AudioContext({ sampleRate: 48000 });
   const out = context.createMediaStreamDestination();
   const gain = new GainNode(context, { gain: 0 });
@@ -36,20 +36,37 @@ STUB = """() => {
     gain.gain.setValueAtTime(0.6, second);
     gain.gain.setValueAtTime(0, second + 0.2);
   }
-  const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 180 });
+  const pattern = new OffscreenCanvas(width + 64, height);
+  const ink = pattern.getContext('2d');
+  for (let x = 0; x < pattern.width; x += 16) {
+    for (let y = 0; y < height; y += 16) {
+      ink.fillStyle = `hsl(${(x * 7 + y * 13) % 360} 60% ${30 + ((x * 31 + y * 17) % 40)}%)`;
+      ink.fillRect(x, y, 16, 16);
+    }
+  }
+  const canvas = Object.assign(document.createElement('canvas'), { width, height });
   const paper = canvas.getContext('2d');
+  let drawn = 0;
+  let wasWhite = false;
   setInterval(() => {
-    paper.fillStyle = context.currentTime % 1 < 0.2 ? 'white' : 'black';
-    paper.fillRect(0, 0, 320, 180);
+    const now = performance.now();
+    const white = context.currentTime % 1 < 0.2;
+    // 30 pictures a second, and one at once when the colour changes
+    if (now - drawn < 33 && white === wasWhite) return;
+    drawn = now;
+    wasWhite = white;
+    paper.drawImage(pattern, -Math.floor(now / 100) % 64, 0);
+    paper.fillStyle = white ? 'white' : 'black';
+    paper.fillRect(width / 4, height / 4, width / 2, height / 2);
   }, 5);
-  const picture = canvas.captureStream(30);
+  const picture = canvas.captureStream();
   navigator.mediaDevices.getUserMedia = async ({ video, audio }) =>
     new MediaStream([...(video ? picture.getTracks() : []), ...(audio ? out.stream.getTracks() : [])]);
 }"""
 
 
-def measure(seconds: float) -> list[Pair]:
-    """The pairs that were seen and heard."""
+def measure(seconds: float, width: int, height: int) -> list[Pair]:
+    """The pairs that were seen and heard of a camera of this size, which has more layers the larger it is."""
     with (
         ServerProcess() as process,
         Outside() as outside,
@@ -59,40 +76,36 @@ def measure(seconds: float) -> list[Pair]:
         notebook = lab.open(["pass"] * 4)
         studio = Studio(notebook, outside, process.server)
         studio.set_up()
-        notebook.page.evaluate(STUB)
+        notebook.page.evaluate(STUB, [width, height])
         token = studio.server.token("receiver", studio.room)
         command = [sys.executable, "-m", "tests.bench.av_sync", "--receive", studio.server.url, token]
         with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as receiver:
             assert receiver.stdout is not None
             receiver.stdout.readline()
             studio.run(
-                "await asyncio.gather(me.set_camera_enabled(True, rtc.VideoCaptureOptions(width=320, height=180)),"
+                f"await asyncio.gather(me.set_camera_enabled(True, rtc.VideoCaptureOptions(width={width}, height={height})),"
                 " me.set_microphone_enabled(True))"
             )
             time.sleep(seconds)
             outside.leave(studio.guest)
             lines = receiver.stdout.read().splitlines()
         notebook.close()
-    events = [json.loads(line) for line in lines if line.startswith("{")]
-    beeps = [event["beep"] for event in events if "beep" in event]
-    flashes = [event["flash"] for event in events if "flash" in event]
-    sound, pictures = Held(events, "audio"), Held(events, "video")
-    pairs = []
-    for flash in flashes:
-        beep = min(beeps, key=lambda beep: abs(beep - flash), default=float("inf"))
-        if abs(beep - flash) < PAIR_WITHIN_S:
-            pairs.append(Pair(beep - flash, beep - sound.at(beep) - flash + pictures.at(flash)))
-    return pairs
+    return pairs_of(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20.0)
-    pairs = measure(parser.parse_args().seconds)
-    print(
-        f"{len(pairs)} pairs: beep - flash {shown([pair.heard_s for pair in pairs])}, "
-        f"without the receiver's buffers {shown([pair.sent_s for pair in pairs])}"
-    )
+    parser.add_argument("--size", nargs="+", default=["320x180", "1280x720"])
+    options = parser.parse_args()
+    for size in options.size:
+        width, height = map(int, size.split("x"))
+        pairs = measure(options.seconds, width, height)
+        print(
+            f"{size}, {len(pairs)} pairs: beep - flash {shown([pair.heard_s for pair in pairs])}, "
+            f"without the receiver's buffers {shown([pair.sent_s for pair in pairs])}"
+        )
+        print("   ", *(f"{1000 * pair.heard_s:.0f}/{1000 * pair.sent_s:.0f}" for pair in pairs), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -84,7 +85,7 @@ def test_silence_is_sent_where_that_is_asked_for() -> None:
 def test_sound_that_a_device_lost_is_a_gap_and_what_was_thought_late_is_not_laid_over_another() -> None:
     sent = play("play(15, 0.5); nowMs += 300; play(110, 0.5); play(7, 0.5, -100)")
     times = [at_ms for at_ms, _, _ in sent]
-    steps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    steps = [after - before for before, after in itertools.pairwise(times)]
     assert max(steps) == 320
     assert min(steps) >= 10
     assert times[-1] == 300 + 131 * 20 - 100
