@@ -5,6 +5,9 @@ Sound and picture stay in step because all tracks of one participant go through 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from lknb.codec.clock import now_us
 from lknb.logic.report import SenderReportClock
 from lknb.wire.rtcp import SenderReport
 
@@ -15,6 +18,8 @@ CLOCK_HZ = {"vp8": 90_000, "h264": 90_000, "opus": 48_000}
 """RTP clock of each codec."""
 
 _SAME_AXIS_US = 1_000_000
+_LATE_MAX_US = 30_000_000
+"""By way of a kernel that is busy, a frame may be handed over this long after its capture."""
 _MAX_DRIFT_US = 500_000
 
 
@@ -32,17 +37,21 @@ def wall_us(ntp: int) -> float:
 class CaptureClock:
     """Capture times of our own sources on the wall clock.
 
-    Sources may count from anything: boot, 1970, the start of a file. The first frame of a source places its axis; a
-    source whose axis is within a second of one already known shares it exactly, so that a camera and a microphone on the
-    same clock keep their distance whatever their encoders take.
+    What this machine captures is stamped with its monotonic clock, `clock_us`, whose place is known, however late a frame
+    is handed over. Other sources may count from anything: 1970, the start of a file. The first frame of such a source
+    places its axis. An axis within a second of one already known is that one exactly, so that a camera and a microphone
+    on the same clock keep their distance whatever their encoders take.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock_us: Callable[[], int] = now_us) -> None:
+        self._clock_us = clock_us
         self._offsets_us: list[int] = []
 
     def offset_us(self, timestamp_us: int, wall_us: int) -> int:
         """What to add to a source's timestamps, given one of them and the wall clock at which it was handed over."""
-        offset = wall_us - timestamp_us
+        now = self._clock_us()
+        is_ours = -_SAME_AXIS_US < now - timestamp_us < _LATE_MAX_US
+        offset = wall_us - (now if is_ours else timestamp_us)
         for known in self._offsets_us:
             if abs(known - offset) < _SAME_AXIS_US:
                 return known

@@ -8,22 +8,37 @@ def test_ntp_counts_from_1900_in_fractions_of_2_to_the_32():
 
 
 def test_sources_on_one_clock_keep_their_distance_whatever_they_take():
-    capture = CaptureClock()
+    capture = CaptureClock(lambda: 10**12)
     camera, microphone = SourceClock(capture), SourceClock(capture)
     # captured at the same moment, handed over 80 ms and 5 ms later
     assert camera.wall_us(1_000_000, 501_080_000) == 501_080_000
     assert microphone.wall_us(1_000_000, 501_005_000) == 501_080_000
 
 
+def test_what_this_machine_captured_has_its_place_however_late_it_comes():
+    now_us = 90_000_000
+    capture = CaptureClock(lambda: now_us)
+    camera, microphone = SourceClock(capture), SourceClock(capture)
+    assert camera.wall_us(90_000_000, 500_000_000) == 500_000_000
+    # the microphone's first packet waits in a busy kernel, and so do all that follow
+    now_us = 91_600_000
+    assert microphone.wall_us(90_000_000, 501_600_000) == 500_000_000
+    for late_us in (3_500_000, 1_400_000, 0):
+        now_us += 5_000_000
+        captured_us = now_us - late_us
+        assert camera.wall_us(captured_us, now_us + 410_000_000) == captured_us + 410_000_000
+    assert microphone.wall_us(now_us, now_us + 410_000_000) == now_us + 410_000_000
+
+
 def test_sources_on_other_clocks_are_placed_by_their_arrival():
-    capture = CaptureClock()
+    capture = CaptureClock(lambda: 10**12)
     assert SourceClock(capture).wall_us(1_000_000, 500_000_000) == 500_000_000
     assert SourceClock(capture).wall_us(0, 500_100_000) == 500_100_000
     assert SourceClock(capture).wall_us(700_000_000, 500_200_000) == 500_200_000
 
 
 def test_a_source_that_jumps_is_placed_anew():
-    clock = SourceClock(CaptureClock())
+    clock = SourceClock(CaptureClock(lambda: 10**12))
     clock.wall_us(10_000_000, 500_000_000)
     assert clock.wall_us(11_000_000, 501_010_000) == 501_000_000
     assert clock.wall_us(0, 502_000_000) == 502_000_000  # a file starts over
