@@ -118,21 +118,17 @@ Seen = list[tuple[float, int]]
 """Of each picture how old it was, in ms, and its height."""
 
 
-def settled(take: Callable[[], list[list[float]]]) -> None:
-    """Wait until the highest layer flows, and has for a while."""
+def watch(take: Callable[[], list[list[float]]], sleep: Callable[[float], None], seconds: float) -> Seen:
+    """What is seen in so many seconds, once the highest layer flows, and has for two seconds."""
     flowing = 0
 
     def flows() -> bool:
         nonlocal flowing
-        rows = take()
-        flowing = flowing + len(rows) if rows and all(height == HEIGHT for _, height in rows) else 0
+        for _, height in take():
+            flowing = flowing + 1 if height == HEIGHT else 0
         return flowing > 60
 
-    wait_until_sync(flows, 40, what="the highest layer flows")
-
-
-def watch(take: Callable[[], list[list[float]]], sleep: Callable[[float], None], seconds: float) -> Seen:
-    settled(take)
+    wait_until_sync(flows, 60, what=lambda: f"the highest layer flows: {flowing} pictures")
     take()
     sleep(seconds)
     return [(latency_ms, int(height)) for latency_ms, height in take()]
