@@ -13,13 +13,16 @@ import { BATCH_BYTES, TimeLine, pageClockUs } from "./batch.js";
  * @property {number} wantedBitrate 0 while the layer is not wanted
  * @property {boolean} keyframe whether the next frame is to be one
  * @property {number} dueUs
+ * @property {number[]} encoding timestamps of what the encoder has, oldest first
  * @property {number} width as configured
  * @property {number} height
  * @property {VideoEncoder | null} encoder
  */
 
-/** Pictures waiting in an encoder: it is slower than the camera, and the next ones are left out. */
-const ENCODING = 3;
+/** Pictures in an encoder: it is slower than the camera, and the next ones are left out. */
+const ENCODING = 4;
+/** An encoder that is to keep a bitrate leaves pictures out without a word: what is so old does not come any more. */
+const ENCODED_WITHIN_US = 1_000_000;
 /** H264 levels by the size of the picture in macroblocks (H.264 table A-1), constrained baseline. */
 const H264_LEVELS = [
   { blocks: 3_600, name: "1F" },
@@ -84,6 +87,7 @@ export class VideoUplink {
         wantedBitrate: it.bitrate_bps,
         keyframe: true,
         dueUs: 0,
+        encoding: [],
         width: 0,
         height: 0,
         encoder: null,
@@ -140,13 +144,16 @@ export class VideoUplink {
    */
   #encode(layer, frame) {
     const periodUs = 1e6 / layer.fps;
-    if (!layer.wantedBitrate || (layer.encoder?.encodeQueueSize ?? 0) >= ENCODING) return;
+    // encodeQueueSize does not count those that Chromium has handed on to its encoder, which are several
+    while (layer.encoding[0] < frame.timestamp - ENCODED_WITHIN_US) layer.encoding.shift();
+    if (!layer.wantedBitrate || layer.encoding.length >= ENCODING) return;
     // pictures come with jitter: one that is a little early for its layer is on time
     if (frame.timestamp < layer.dueUs - periodUs / 8 && !layer.keyframe) return;
     layer.dueUs = Math.max(layer.dueUs, frame.timestamp - periodUs) + periodUs;
     const width = Math.max(2, Math.round((frame.displayWidth * layer.ratioX) / 2) * 2);
     const height = Math.max(2, Math.round((frame.displayHeight * layer.ratioY) / 2) * 2);
     const encoder = this.#configured(layer, width, height);
+    layer.encoding.push(frame.timestamp);
     encoder.encode(frame, { keyFrame: layer.keyframe });
     layer.keyframe = false;
   }
@@ -169,6 +176,7 @@ export class VideoUplink {
         },
       });
       encoder = layer.encoder = made;
+      layer.encoding = [];
       layer.bitrate = 0;
     }
     if (resized || layer.bitrate !== layer.wantedBitrate) {
@@ -185,7 +193,9 @@ export class VideoUplink {
    * @param {EncodedVideoChunk} chunk
    */
   #send(layer, encoder, chunk) {
-    if (encoder !== layer.encoder || this.paused) return;
+    if (encoder !== layer.encoder) return;
+    while (layer.encoding[0] <= chunk.timestamp) layer.encoding.shift();
+    if (this.paused) return;
     if (chunk.byteLength > BATCH_BYTES) {
       layer.keyframe = true;
       return;
