@@ -72,7 +72,7 @@ def make_film(path: Path) -> None:
         container.mux(stream.encode())
 
 
-async def publish(module: str, kind: str, url: str, token: str, ended: threading.Event) -> None:
+async def publish(module: str, kind: str, url: str, token: str, live: threading.Event, ended: threading.Event) -> None:
     rtc = importlib.import_module(module)
     room = rtc.Room()
     await room.connect(url, token)
@@ -88,6 +88,7 @@ async def publish(module: str, kind: str, url: str, token: str, ended: threading
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False)
         publication = await room.local_participant.publish_track(track, options)
         print(f"published {publication.sid}", flush=True)
+        live.set()
         begin = 0
         while not ended.is_set():
             if kind == "samples":
@@ -112,15 +113,17 @@ def work(kind: str, ended: threading.Event) -> None:
 
 
 def run_busy(module: str, kind: str, url: str, token: str, what: str) -> None:
-    ended = threading.Event()
+    live, ended = threading.Event(), threading.Event()
 
     def listen() -> None:
         sys.stdin.read()
         ended.set()
 
-    publishing = threading.Thread(target=lambda: asyncio.run(publish(module, kind, url, token, ended)))
+    publishing = threading.Thread(target=lambda: asyncio.run(publish(module, kind, url, token, live, ended)))
     publishing.start()
     threading.Thread(target=listen, daemon=True).start()
+    # nobody joins a room in a cell that computes
+    live.wait()
     work(what, ended)
     publishing.join(5)
     # the wheel's native threads make an ordinary exit hang or abort now and then

@@ -57,6 +57,9 @@ def test_camera_and_microphone_reach_a_wheel_outside_and_numpy(studio: Studio) -
     assert after["states"] == {"microphone": "on", "camera": "on", "screen": "off"}
     assert after["live"]
     assert studio.live() == ["audio", "video"]
+    # a page that draws all the time, as long as a call lasts, costs CPU
+    moving = "document.querySelector('.lknb-bar').getAnimations({ subtree: true }).length"
+    assert studio.notebook.page.evaluate(moving) == 0
     # all three layers, chosen by who looks
     for quality, width in (("low", 320), ("medium", 640), ("high", 1280)):
         studio.outside.call(studio.guest.set_video_quality(camera, quality))
