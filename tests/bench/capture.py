@@ -247,12 +247,13 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         JupyterLab(Path(folder) / "lab") as lab,
     ):
+        # there when it is asked for
+        notebook = lab.open(["pass"] * 2)
         (lab_browser,) = browsers()
         chromium = Chromium()
         outside.call(chromium.__aenter__())
         try:
             (client_browser,) = (found for found in browsers() if found.pid != lab_browser.pid)
-            notebook = lab.open(["pass"] * 2)
             pages: dict[str, PublishingPage] = {
                 "lknb": LabPage(outside, process.server, notebook, lab_browser),
                 "livekit-client": ClientPage(outside, process.server, chromium, client_browser),
