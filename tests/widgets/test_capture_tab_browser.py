@@ -44,6 +44,8 @@ def outside() -> Iterator[Outside]:
 @pytest.fixture(scope="module")
 def forbidden_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLab]:
     with JupyterLab(tmp_path_factory.mktemp("forbidden"), headers=POLICY) as lab:
+        # there before the first test, and so not left behind by it
+        assert lab.browser.is_connected()
         yield lab
 
 
@@ -171,8 +173,9 @@ def test_a_camera_page_that_is_reloaded_comes_back_and_a_link_works_once(studio:
     # whoever finds the link in a history
     other = studio.notebook.context.new_page()
     other.goto(used)
-    other.wait_for_function("document.querySelector('.lknb-bar-status').textContent.includes('used before')")
-    assert "Press “Open camera page” in the notebook" in other.locator(".lknb-bar-status").text_content()
+    late = Tab(other)
+    wait_until_sync(lambda: "used before" in late.shown()["status"], 20, what="it says why it opens nothing")
+    assert "Press “Open camera page” in the notebook" in late.shown()["status"]
     other.close()
     assert tab.live() == ["video"], "and the page there is does not notice"
     tab.page.close()
