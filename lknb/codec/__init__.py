@@ -11,6 +11,7 @@
     opus.py            what the first byte of an Opus packet says
     jpeg.py            one picture -> JPEG, for browsers that decode no video
     recording.py       a track or two -> a file: MP4, WebM, Matroska (container_writer.py), WAV, PNG
+    transcoder.py      pictures that a file does not hold -> its codec, in one size
     resample.py        sample rates, channels and sample formats
     sample_queue.py    samples in as they come, out in pieces of one size
 

@@ -1,4 +1,4 @@
-"""Encoded frames -> MP4, WebM or Matroska, as they are."""
+"""Encoded frames -> MP4, WebM or Matroska."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _US = Fraction(1, 1_000_000)
 @dataclass(frozen=True, slots=True)
 class _Container:
     format: str
-    codecs: frozenset[str]
+    video_codecs: tuple[str, ...]
+    """What it holds; what it does not becomes the first."""
     options: Mapping[str, str]
 
 
@@ -31,26 +32,24 @@ _CLUSTERS = {"cluster_time_limit": "1000", "flush_packets": "1"}
 _FRAGMENTS = {"movflags": "+hybrid_fragmented", "frag_duration": "1000000", "flush_packets": "1"}
 
 CONTAINERS: Mapping[str, _Container] = {
-    ".mp4": _Container("mp4", frozenset(("h264", "opus")), _FRAGMENTS),
-    ".webm": _Container("webm", frozenset(("vp8", "opus")), _CLUSTERS),
-    ".mkv": _Container("matroska", frozenset(("vp8", "h264", "opus")), _CLUSTERS),
+    ".mp4": _Container("mp4", ("h264",), _FRAGMENTS),
+    ".webm": _Container("webm", ("vp8",), _CLUSTERS),
+    ".mkv": _Container("matroska", ("vp8", "h264"), _CLUSTERS),
 }
-"""Kinds of files by suffix, and the codecs each holds."""
+"""Kinds of files by suffix, and the codecs of pictures each holds; all hold Opus."""
 
 
-def check_codec(path: Path, codec: str) -> None:
-    """Raise `MediaError`, which says what to do, when the container of this path does not hold a codec."""
-    if codec in CONTAINERS[path.suffix.lower()].codecs:
-        return
-    fitting = " or ".join(suffix for suffix, container in CONTAINERS.items() if codec in container.codecs)
-    raise MediaError(f"{path.suffix} holds no {codec.upper()}, which this track is sent in: record it to {fitting}")
+def codec_for(path: Path, codec: str) -> str:
+    """The codec in which pictures of a codec get into the container of this path: their own wherever it holds that."""
+    held = CONTAINERS[path.suffix.lower()].video_codecs
+    return codec if codec in held else held[0]
 
 
 class ContainerWriter:
     """One file with at most one stream of pictures and one of sound. For one thread.
 
-    `keyframe` is the first picture, None for sound only. Nothing is encoded again, so a picture that changes its size
-    in the middle does so in the file. Raises `MediaError` when the file cannot be written.
+    `keyframe` is the first picture, in a codec the container holds; None for sound only. Raises `MediaError` when the
+    file cannot be written.
     """
 
     def __init__(self, path: Path, keyframe: EncodedFrame | None, channels: int = 0) -> None:
@@ -64,7 +63,6 @@ class ContainerWriter:
             raise MediaError(f"{str(path)!r} cannot be written: {error}") from error
         try:
             if keyframe is not None:
-                check_codec(path, keyframe.codec)
                 self._streams["video"] = self._add_video(keyframe)
             if channels:
                 self._streams["audio"] = self._output.add_stream(

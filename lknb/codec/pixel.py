@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, TypeAlias
 
 import av
@@ -208,9 +209,22 @@ def flip(frame: av.VideoFrame, format: str) -> av.VideoFrame:
     return flipped
 
 
+def overlay(frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+    """A picture in i420 of even sides in the middle of a black one of even sides that is not smaller."""
+    made = av.VideoFrame(width, height, "yuv420p")
+    left, top = (width - frame.width) // 4, (height - frame.height) // 4
+    planes = zip(plane_views(made, "i420"), plane_views(frame, "i420"), (16, 128, 128), (2, 1, 1), strict=True)
+    for plane, inner, black, scale in planes:
+        plane[...] = black
+        plane[top * scale :, left * scale :][: inner.shape[0], : inner.shape[1]] = inner
+    return made
+
+
 def check_size(width: int, height: int) -> None:
-    """Raise `FrameError` unless both sides are 1 to 4,096 pixels."""
+    """Raise `FrameError` unless both sides are whole numbers of 1 to 4,096 pixels."""
     most = limits.FRAME_SIDE_PIXELS
+    if not (isinstance(width, Integral) and isinstance(height, Integral)):
+        raise FrameError(f"expected sides in whole numbers of pixels, got {width!r} and {height!r}")
     if not (1 <= width <= most and 1 <= height <= most):
         raise FrameError(f"expected sides of 1 to {most} pixels, got {width}x{height}")
 

@@ -18,9 +18,10 @@ from PIL import Image
 from lknb.codec.audio_decoder import AudioDecoder
 from lknb.codec.audio_encoder import FRAME_US
 from lknb.codec.clock import AUDIO_CLOCK_HZ
-from lknb.codec.container_writer import CONTAINERS, ContainerWriter
+from lknb.codec.container_writer import CONTAINERS, ContainerWriter, codec_for
 from lknb.codec.opus import packet_duration_us
 from lknb.codec.pixel import to_array
+from lknb.codec.transcoder import Transcoder
 from lknb.codec.video_decoder import VideoDecoder
 from lknb.errors import MediaError
 from lknb.logic.timeline import SoundLine
@@ -74,7 +75,7 @@ def kinds_of(path: Path) -> tuple[str, ...]:
 def open_recording(path: Path, keyframe: EncodedFrame | None, channels: int) -> Recording:
     """A file with what begins with `keyframe`, None for no pictures, and with sound of so many channels, 0 for none.
 
-    Raises `MediaError`: a path that cannot be written, a codec the container does not hold.
+    Raises `MediaError`: a path that cannot be written, a first picture that cannot be decoded where it has to be.
     """
     match path.suffix.lower():
         case ".wav":
@@ -86,14 +87,24 @@ def open_recording(path: Path, keyframe: EncodedFrame | None, channels: int) -> 
 
 
 class ContainerRecording:
-    """MP4, WebM or Matroska. While nothing comes the last picture stands, and there is silence."""
+    """MP4, WebM or Matroska. While nothing comes the last picture stands, and there is silence.
+
+    What the container holds is written as it is, and a picture that changes its size does so in the file. What it does not
+    hold is encoded again, in the size of the first picture.
+    """
 
     done = False
-    needs_keyframe = False
 
     def __init__(self, path: Path, keyframe: EncodedFrame | None, channels: int) -> None:
-        self._writer = ContainerWriter(path, keyframe, channels)
+        self._path = path
         self._codec = keyframe.codec if keyframe is not None else ""
+        self._transcoder: Transcoder | None = None
+        codec = codec_for(path, self._codec)
+        if keyframe is not None and codec != self._codec:
+            # tried on another one: this picture comes to `write` as all do
+            self._transcoder = Transcoder(codec)
+            keyframe = Transcoder(codec).transcode(keyframe)
+        self._writer = ContainerWriter(path, keyframe, channels)
         self._silence = _SILENCE.get(channels, b"")
         self._sound = SoundLine()
         self._last: tuple[EncodedFrame, int] | None = None
@@ -102,7 +113,12 @@ class ContainerRecording:
         if frame.codec == "opus":
             self._write_sound(frame, time_us)
             return
-        if frame.codec != self._codec:
+        if self._transcoder is not None:
+            transcoded = self._transcoded(self._transcoder, frame)
+            if transcoded is None:
+                return
+            frame = transcoded
+        elif frame.codec != self._codec:
             raise MediaError(f"the picture changed from {self._codec.upper()} to {frame.codec.upper()}: record it anew")
         # a picture is written when it is known how long it stands
         if self._last is not None:
@@ -118,6 +134,17 @@ class ContainerRecording:
                 self._write_silence(end_us - self._sound.end_us)
         finally:
             self._writer.close()
+
+    @property
+    def needs_keyframe(self) -> bool:
+        return self._transcoder is not None and self._transcoder.needs_keyframe
+
+    def _transcoded(self, transcoder: Transcoder, frame: EncodedFrame) -> EncodedFrame | None:
+        try:
+            return transcoder.transcode(frame)
+        except MediaError as error:
+            logger.debug("a picture was left out of %s: %s", self._path, error)
+            return None
 
     def _write_last(self, until_us: int) -> None:
         assert self._last is not None

@@ -21,6 +21,11 @@ _SETTLE_US = 1_200_000
 # What was captured before the end may arrive a little after it.
 _STRAGGLERS_US = 150_000
 
+# How long a server may take to switch to the layer that was asked for.
+_GROWTH_US = 2_000_000
+_ENOUGH = 0.8
+"""Of the area that is expected: publishers round the sizes of their layers."""
+
 _MAX_WAITING_FRAMES = 6_000
 """Frames the disk, or the encoder of pictures, may be behind: more than a minute of sound and picture."""
 
@@ -37,19 +42,31 @@ class _Line:
 class FrameWriter:
     """Writes what `put` gives it, from the first key frame on; without pictures, from its making on.
 
+    With an `expected` size (width, height in pixels) it waits up to 2 s for a key frame as large, and else begins with the
+    largest that came.
     The thread begins with `start` and ends some time after `stop`, or when nothing more is wanted. `put`, `end` and
     `stop` may be called from any thread. `channels` is of the sound, 0 for none. `on_lost` is called when nothing can be
     made of frames before a key frame.
     """
 
-    def __init__(self, path: Path, *, pictures: bool, channels: int, on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        pictures: bool,
+        channels: int,
+        on_lost: Callable[[], None],
+        expected: tuple[int, int] | None = None,
+    ) -> None:
         self.began_us: int | None = None
         self.duration_us: int | None = None
         """How long the recording is, once it has finished."""
         self.error: MediaError | None = None
         self.finished = False
+        self.sees_picture = False
+        """Whether a key frame has come, be it one to begin with or not."""
         self.changed = Wakeup()
-        """Notified when it has begun, failed, or finished."""
+        """Notified when it sees a picture, has begun, failed, or finished."""
         self._path = path
         self._pictures = pictures
         self._channels = channels
@@ -59,7 +76,9 @@ class FrameWriter:
             self._lines["audio"] = _Line(AUDIO_CLOCK_HZ)
         self._condition = threading.Condition()
         self._frames: deque[EncodedFrame] = deque()
+        self._enough_pixels = 0.0 if expected is None else expected[0] * expected[1] * _ENOUGH
         self._stop_us: int | None = None
+        self._complete_us: int | None = None
         self._overrun = False
 
     def start(self) -> None:
@@ -101,17 +120,16 @@ class FrameWriter:
 
     def _record(self) -> None:
         if self._pictures:
-            keyframe = self._next_keyframe()
-            if keyframe is None:
+            began_us, held = self._first_frames()
+            if not held:
                 return
-            recording = open_recording(self._path, keyframe, self._channels)
-            held = [keyframe]
+            recording = open_recording(self._path, held[0], self._channels)
             origin_us = None
         else:
             recording = open_recording(self._path, None, self._channels)
             held = []
-            origin_us = now_us()
-        self.began_us = now_us()
+            began_us = origin_us = now_us()
+        self.began_us = began_us
         self.changed.notify()
         try:
             while now_us() - self.began_us < _SETTLE_US and (frame := self._next(self.began_us + _SETTLE_US)):
@@ -120,15 +138,28 @@ class FrameWriter:
             while not recording.done and (frame := self._next()):
                 self._write(recording, frame, origin_us)
         finally:
-            self.duration_us = max(0, self._end_us() - (origin_us if origin_us is not None else self.began_us))
+            end_us = self._end_us()
+            end_us = end_us if end_us is not None else now_us()
+            self.duration_us = max(0, end_us - (origin_us if origin_us is not None else self.began_us))
             recording.finish(self.duration_us)
 
-    def _next_keyframe(self) -> EncodedFrame | None:
-        """The first picture; what came before it is no part of the recording."""
-        while (frame := self._next()) is not None:
-            if frame.codec != "opus" and frame.keyframe:
-                return frame
-        return None
+    def _first_frames(self) -> tuple[int, list[EncodedFrame]]:
+        """When the recording begins, and what has come since: a key frame first. What came before is no part of it."""
+        began_us, held = 0, list[EncodedFrame]()
+        until_us: int | None = None
+        while (frame := self._next(until_us)) is not None:
+            if frame.codec != "opus" and frame.keyframe and (not held or _pixels(frame) >= _pixels(held[0])):
+                began_us, held = now_us(), []
+                if until_us is None:
+                    until_us = began_us + _GROWTH_US
+                    self.sees_picture = True
+                    self.changed.notify()
+            elif not held:
+                continue
+            held.append(frame)
+            if _pixels(held[0]) >= self._enough_pixels:
+                break
+        return began_us, held
 
     def _lay_out(self, recording: Recording, held: list[EncodedFrame], origin_us: int | None) -> int:
         """Write what was held back; where the recording begins, on the axis of capture times."""
@@ -152,19 +183,21 @@ class FrameWriter:
     def _put_at(self, recording: Recording, frame: EncodedFrame, frame_us: int, origin_us: int) -> None:
         line = self._line(frame)
         line.reached_us = max(line.reached_us, frame_us)
+        end_us = self._end_us()
         # the picture it begins with is in it, however soon it was stopped
-        if origin_us <= frame_us < max(self._end_us(), origin_us + 1) and not recording.done:
+        if origin_us <= frame_us and (end_us is None or frame_us < max(end_us, origin_us + 1)) and not recording.done:
             recording.write(frame, frame_us - origin_us)
+            if recording.done:
+                self._complete_us = frame_us
 
     def _line(self, frame: EncodedFrame) -> _Line:
         return self._lines["audio" if frame.codec == "opus" else "video"]
 
-    def _end_us(self) -> int:
-        """When the recording ends, as far as that is known."""
+    def _end_us(self) -> int | None:
+        """When the recording ends; None while that is not known."""
         ends = [line.ended_us for line in self._lines.values()]
         last_us = max(end for end in ends if end is not None) if None not in ends else None
-        known = [end for end in (self._stop_us, last_us) if end is not None]
-        return min(known, default=now_us() + _SETTLE_US)
+        return min((end for end in (self._stop_us, self._complete_us, last_us) if end is not None), default=None)
 
     def _next(self, until_us: int | None = None) -> EncodedFrame | None:
         """The next frame; None at the end, and at `until_us`."""
@@ -190,3 +223,7 @@ class FrameWriter:
             complete = all(line.reached_us >= self._stop_us for line in live)
             left.append(0 if complete else self._stop_us + _STRAGGLERS_US - now)
         return min(left, default=None)
+
+
+def _pixels(frame: EncodedFrame) -> int:
+    return frame.width * frame.height

@@ -18,6 +18,7 @@ from lknb.rtc.participant import Participant
 from lknb.rtc.room import Room
 from lknb.rtc.track import Track
 from lknb.rtc.track_flow import TrackFlow
+from lknb.rtc.track_publication import RemoteTrackPublication
 from lknb.rtc.wakeup import Wakeup
 
 _TIMEOUT_S = 10.0
@@ -37,16 +38,18 @@ class Recorder:
     first sound) are taken; or a room, with the identity of the `participant`, which may be left out while there is but
     one other. Several participants, or camera and screen: a recorder for each.
 
-    The suffix of `path` says what is written. `.webm` holds VP8 and Opus, `.mp4` H264 and Opus, `.mkv` any: what was
-    received goes in as it is, nothing is encoded again. `.wav` is the sound, decoded (int16, 48,000 Hz). `.png` is the
-    first picture, or with a name like `%05d.png` all of them, numbered from 1. A file that exists is replaced.
+    The suffix of `path` says what is written. `.webm` holds VP8 and Opus, `.mp4` H264 and Opus, `.mkv` any: what a file
+    holds goes in as it was received, other pictures are encoded again, in the size of the first. `.wav` is the sound,
+    decoded (int16, 48,000 Hz). `.png` is the first picture, or with a name like `%05d.png` all of them, numbered from 1.
+    A file that exists is replaced.
 
     The recording begins with the first key frame (without pictures at once), which `start` waits for, and lasts until
     `stop` or the end of its tracks. While a track is muted the last picture stands, and there is silence. Reading counts
-    as watching: the layer that is subscribed is what is recorded, and when it changes so does the size within the file.
-    What is published later is not in it.
+    as watching of the whole picture: the first key frame is one of the largest layer, unless that does not come within
+    2 seconds or another was asked for. The layer that is subscribed is what is recorded, and when it changes so does the
+    size within a file that is not encoded again. What is published later is not in it.
 
-    Raises `MediaError` for another suffix.
+    Raises `MediaError` for another suffix, `TrackError` for a source that is none of these.
     """
 
     def __init__(
@@ -60,6 +63,11 @@ class Recorder:
         """`timeout`: seconds `start` waits for tracks and for the first picture."""
         self.path = Path(path).expanduser()
         check_path(self.path)
+        if not isinstance(source, Track | Participant | Room):
+            raise TrackError(
+                f"expected a track, a participant or a room to record, got {source!r}: somebody is recorded by identity with "
+                "Recorder(room, path, participant=...), a publication by its .track"
+            )
         self._source = source
         self._participant = participant
         self._timeout_s = timeout
@@ -79,7 +87,7 @@ class Recorder:
         """Begin; returns with the first picture.
 
         Raises `TrackError`: no such participant, nothing to record, no picture within the timeout. `MediaError`: the file
-        cannot be written, or does not hold the codec of the track. `DisconnectedError`, `CoreError`.
+        cannot be written. `DisconnectedError`, `CoreError`.
         """
         if self._writer is not None:
             raise MediaError(f"{self!r} has been used: make another one")
@@ -90,6 +98,7 @@ class Recorder:
             pictures="video" in tracks,
             channels=0 if sound is None else 2 if sound._entry.info.stereo else 1,
             on_lost=self._request_keyframe,
+            expected=_full_size(tracks["video"]) if "video" in tracks else None,
         )
         writer.start()
         try:
@@ -100,7 +109,10 @@ class Recorder:
                 # other readers may wait for the same answer
                 await asyncio.shield(asyncio.wrap_future(self._flows[kind].opened))
             async with asyncio.timeout(self._timeout_s):
-                await writer.changed.wait_for(lambda: writer.began_us is not None or writer.finished)
+                await writer.changed.wait_for(
+                    lambda: writer.sees_picture or writer.began_us is not None or writer.finished
+                )
+            await writer.changed.wait_for(lambda: writer.began_us is not None or writer.finished)
         except TimeoutError:
             await self._end()
             which = tracks["video"]
@@ -213,3 +225,14 @@ class Recorder:
                 if publication.kind == _KINDS[kind] and publication.track is not None and kind not in chosen:
                     chosen[kind] = publication.track
         return chosen
+
+
+def _full_size(track: Track) -> tuple[int, int] | None:
+    """The size its pictures will have now that they are read whole, as far as that is known."""
+    publication = track.publication
+    if not isinstance(publication, RemoteTrackPublication):
+        return None
+    setting = publication._setting
+    if setting.quality is not None or setting.dimensions is not None:
+        return None
+    return track.width, track.height

@@ -109,7 +109,15 @@ def is_orange(colour: Any) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "options", "codec"), [(".webm", None, "vp8"), (".mp4", H264, "h264"), (".mkv", H264, "h264")]
+    ("suffix", "options", "codec"),
+    [
+        (".webm", None, "vp8"),
+        (".mp4", H264, "h264"),
+        (".mkv", H264, "h264"),
+        # encoded again
+        (".mp4", None, "h264"),
+        (".webm", H264, "vp8"),
+    ],
 )
 async def test_picture_and_sound_of_a_participant_are_in_the_file_as_they_were_sent(
     join: Join, tmp_path: Path, suffix: str, options: Any, codec: str
@@ -172,7 +180,7 @@ async def test_a_mute_is_silence_and_a_picture_that_stands(join: Join, tmp_path:
     assert level[2] > 0.1
 
 
-@pytest.mark.parametrize(("suffix", "options"), [(".webm", None), (".mp4", H264)])
+@pytest.mark.parametrize(("suffix", "options"), [(".webm", None), (".mp4", H264), (".mp4", None)])
 async def test_a_file_can_be_played_through_a_change_of_layers(
     join: Join, tmp_path: Path, suffix: str, options: Any
 ) -> None:
@@ -191,7 +199,7 @@ async def test_a_file_can_be_played_through_a_change_of_layers(
                     break
         await asyncio.sleep(0.5)
     played = play(path)
-    assert set(played.sizes) == {(640, 360), (320, 180)}
+    assert set(played.sizes) == ({(640, 360), (320, 180)} if suffix != ".mp4" or options else {(640, 360)})
     assert all(map(is_orange, played.colours))
     assert abs(played.duration_s - recorder.duration) < DURATION_TOLERANCE_S
 
@@ -203,8 +211,27 @@ async def test_a_recorder_counts_as_a_viewer_of_the_whole_picture(join: Join, tm
     async with lknb.Recorder(await bob.wait_for_track("alice"), tmp_path / "watched.webm") as recorder:
         await asyncio.sleep(4)
     played = play(recorder.path)
-    assert played.sizes[-1] == (1280, 720)
+    # from the first picture on
+    assert set(played.sizes) == {(1280, 720)}
+    with av.open(str(recorder.path)) as file:
+        assert (file.streams.video[0].width, file.streams.video[0].height) == (1280, 720)
     assert all(map(is_orange, played.colours))
+
+
+async def test_a_layer_that_was_asked_for_is_not_waited_past(join: Join, tmp_path: Path) -> None:
+    alice, bob = await join("alice"), await join("bob")
+    await alice.local_participant.publish_track(lknb.TestPattern(640, 360, color=ORANGE))
+    track = await bob.wait_for_track("alice")
+    publication = track.publication
+    assert isinstance(publication, rtc.RemoteTrackPublication)
+    publication.set_video_quality(rtc.VideoQuality.VIDEO_QUALITY_LOW)
+    async with asyncio.timeout(10):
+        async for event in rtc.VideoStream(track):
+            if event.frame.height == 180:
+                break
+    async with lknb.Recorder(track, tmp_path / "small.webm") as recorder:
+        await asyncio.sleep(0.5)
+    assert set(play(recorder.path).sizes) == {(320, 180)}
 
 
 async def test_a_track_that_ends_is_recorded_to_its_end(join: Join, tmp_path: Path) -> None:
@@ -265,8 +292,9 @@ async def test_pictures_alone(join: Join, tmp_path: Path) -> None:
     alice, bob = await join("alice"), await join("bob")
     await alice.local_participant.publish_track(lknb.TestPattern(320, 180, color=ORANGE))
     track = await bob.wait_for_track("alice")
-    async with lknb.Recorder(track, tmp_path / "one.png"):
-        pass
+    async with lknb.Recorder(track, tmp_path / "one.png") as recorder:
+        await asyncio.sleep(1.5)
+    assert recorder.duration == 0
     with Image.open(tmp_path / "one.png") as picture:
         assert picture.size == (320, 180)
         assert is_orange(np.asarray(picture).mean(axis=(0, 1)))
@@ -293,8 +321,14 @@ async def test_what_cannot_be_recorded_is_said(join: Join, tmp_path: Path) -> No
         await lknb.Recorder(bob, tmp_path / "a.webm", timeout=0.2).start()
     publication = await alice.local_participant.publish_track(lknb.TestPattern(320, 180))
     track = await bob.wait_for_track("alice")
-    with pytest.raises(MediaError, match=r"holds no VP8, which this track is sent in: record it to \.webm or \.mkv"):
-        await lknb.Recorder(bob, tmp_path / "a.mp4").start()
+    zoe = await join("zoe")
+    with pytest.raises(TrackError, match=r"participant=\.\.\.: one of alice, zoe"):
+        await lknb.Recorder(bob, tmp_path / "a.webm").start()
+    await zoe.disconnect()
+    await bob.wait_until(lambda: len(bob.remote_participants) == 1)
+    for nothing in ("alice", None, publication):
+        with pytest.raises(TrackError, match="expected a track, a participant or a room"):
+            lknb.Recorder(nothing, tmp_path / "a.webm")  # type: ignore[arg-type]
     with pytest.raises(MediaError, match=r"cannot be written: .*No such file"):
         await lknb.Recorder(bob, tmp_path / "nowhere" / "a.webm").start()
     with pytest.raises(MediaError, match="no folder"):
