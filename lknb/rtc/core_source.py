@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from lknb.errors import CoreError, MediaError
@@ -63,6 +65,12 @@ class RunningSource:
 
     def _hear(self, header: Mapping[str, Any]) -> None:
         """An event of the core about one of our handles, on the thread of the link."""
+
+
+def check_number(what: str, number: float) -> None:
+    """Raise `MediaError` unless it is a finite number: only such can be told to the core."""
+    if not isinstance(number, Real) or not math.isfinite(number):
+        raise MediaError(f"{what} is a finite number, not {number!r}")
 
 
 def video_parameters(encoding: Encoding) -> dict[str, Any]:

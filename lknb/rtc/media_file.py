@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from lknb.errors import MediaError
-from lknb.rtc.core_source import RunningSource, audio_parameters, video_parameters
+from lknb.rtc.core_source import RunningSource, audio_parameters, check_number, video_parameters
 from lknb.rtc.source import Encoding, Kind
 from lknb.rtc.wakeup import Wakeup
 
@@ -40,6 +40,7 @@ class MediaFile:
         format: str | None = None,
         options: Mapping[str, str] | None = None,
     ) -> None:
+        check_number("a position", position_s)
         self.path = os.fspath(path)
         self.video = FileTrack(self, "video")
         self.audio = FileTrack(self, "audio")
@@ -67,7 +68,9 @@ class MediaFile:
         await self._control("resume")
 
     async def seek(self, position_s: float) -> None:
-        """Go to this second. Raises `MediaError` when the file cannot be rewound, `CoreError`."""
+        """Go to this second, pictures and sound; what is sent as it is, is encoded again up to the next key frame. Raises
+        `MediaError` for what is no position, and when the file cannot be rewound, `CoreError`."""
+        check_number("a position", position_s)
         if not (self.video._open or self.audio._open):
             self._settings["position_s"] = position_s
         await self._control("seek", position_s=position_s)

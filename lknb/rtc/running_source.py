@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from lknb.errors import MediaError
-from lknb.rtc.core_source import RunningSource, audio_parameters, video_parameters
+from lknb.rtc.core_source import RunningSource, audio_parameters, check_number, video_parameters
 from lknb.rtc.media_file import MediaFile
 from lknb.rtc.source import Encoding
 
@@ -19,8 +20,8 @@ __all__ = ["MediaFile", "TestPattern", "Tone"]
 class TestPattern(RunningSource):
     """A moving test picture: colour bars, a bar that crosses them, the frame number and the time.
 
-    With `color`, "#rrggbb" or (r, g, b) from 0 to 255, all pictures are of that one colour. `fps` is 1 to 60. A wrong
-    size, rate or colour is told when it is published.
+    With `color`, "#rrggbb" or (r, g, b) from 0 to 255, all pictures are of that one colour. `fps` is 1 to 60. Raises
+    `MediaError` for what is no number; a wrong size, rate or colour is told when it is published.
     """
 
     __test__ = False  # not for pytest, whatever the name says
@@ -29,8 +30,11 @@ class TestPattern(RunningSource):
         self, width: int = 1280, height: int = 720, fps: float = 30.0, *, color: str | Sequence[int] | None = None
     ) -> None:
         super().__init__("video", "pattern")
-        self.width = width
-        self.height = height
+        check_number("a rate of pictures", fps)
+        if not (isinstance(width, Integral) and isinstance(height, Integral)):
+            raise MediaError(f"a test pattern has whole numbers of pixels, not {width!r} x {height!r}")
+        self.width = int(width)
+        self.height = int(height)
         self.fps = fps
         self.color = color
 
@@ -53,13 +57,20 @@ class Tone(RunningSource):
     """A sine tone of `frequency_hz` and `volume` (0 to 1 of full scale).
 
     With `beep_every_s` above 0 it sounds for `beep_s` seconds each time that many have passed; all tones of a machine
-    beep at once.
+    beep at once. Raises `MediaError` for what is no number; one out of range is told when it is published.
     """
 
     def __init__(
         self, frequency_hz: float = 440.0, *, volume: float = 0.2, beep_every_s: float = 0.0, beep_s: float = 0.2
     ) -> None:
         super().__init__("audio", "tone")
+        for what, number in (
+            ("a frequency", frequency_hz),
+            ("a volume", volume),
+            ("a beep", beep_s),
+            ("the time between beeps", beep_every_s),
+        ):
+            check_number(what, number)
         self.frequency_hz = frequency_hz
         self.volume = volume
         self.beep_every_s = beep_every_s

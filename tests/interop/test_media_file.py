@@ -20,7 +20,8 @@ from tests.kit.poll import wait_until
 from tests.kit.server import Server
 from tests.kit.token import room_name
 
-STAGE_S = 6.0
+# no part begins at a key frame, which there is every 2 s
+STAGE_S = 5.0
 STAGES = ((RED, 440.0), (GREEN, 700.0), (BLUE, 1000.0))
 B_FRAMES = {"preset": "veryfast", "bf": "2"}
 
@@ -45,8 +46,8 @@ async def show(peer: Peer, video: str, audio: str, stage: tuple[Colour, float]) 
 @pytest.mark.parametrize(
     ("name", "video", "audio", "options", "gop", "codec"),
     [
-        ("a.mp4", "libx264", "libopus", None, 30, "h264"),
-        ("b.webm", "libvpx", "libopus", None, 30, "vp8"),
+        ("a.mp4", "libx264", "libopus", None, 60, "h264"),
+        ("b.webm", "libvpx", "libopus", None, 60, "vp8"),
         # encoded again, as VP8 unless told otherwise
         ("c.mp4", "libx264", "aac", B_FRAMES, 30, "vp8"),
         ("d.mp4", "libx264", "aac", None, 150, "vp8"),
@@ -79,6 +80,7 @@ async def test_a_file_is_seen_and_heard_where_it_is(
         assert await show(wheel, picture, sound, STAGES[0]) == codec
 
         await file.seek(STAGE_S + 0.5)
+        assert STAGE_S + 0.5 <= await file.position() < STAGE_S + 2
         await show(wheel, picture, sound, STAGES[1])
         assert STAGE_S < await file.position() < 2 * STAGE_S + 1
 

@@ -32,6 +32,13 @@ def answering(core: ScriptedCore) -> ScriptedCore:
     return core
 
 
+async def test_a_position_that_is_no_number_is_told(answering: ScriptedCore) -> None:
+    with pytest.raises(MediaError, match="a position is a finite number, not nan"):
+        MediaFile("a.mp4", position_s=float("nan"))
+    with pytest.raises(MediaError, match="a position is a finite number, not nan"):
+        await MediaFile("a.mp4").seek(float("nan"))
+
+
 def end(core: ScriptedCore, handle: int, error: str | None = None) -> None:
     """The core says that a source has ended, on a thread of its own."""
     header = {"event": "source_ended", "source": handle, "error": error}

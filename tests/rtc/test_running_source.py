@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -32,6 +33,21 @@ def test_making_one_touches_no_process(core: ScriptedCore) -> None:
     TestPattern()
     Tone()
     assert not core.requests
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Tone(float("nan")),
+        lambda: Tone(volume=float("inf")),
+        lambda: Tone("a"),  # type: ignore[arg-type]
+        lambda: TestPattern(fps=float("nan")),
+        lambda: TestPattern(640.0, 360.0),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_number_is_told_at_once(make: Callable[[], object]) -> None:
+    with pytest.raises(MediaError, match="number"):
+        make()
 
 
 async def test_a_pattern_is_opened_with_what_it_was_made_with(answering: ScriptedCore) -> None:

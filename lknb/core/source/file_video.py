@@ -3,29 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import av
+from av.codec.context import Flags
+from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.stream import VideoStream
 
 from lknb.codec.clock import now_us, video_timestamp
 from lknb.codec.layer import DEFAULT_FPS, MIN_SIDE_PIXELS, Layer, plan_layers
 from lknb.codec.pixel import ONE_THREAD, rotate
 from lknb.codec.simulcast import LayerEncoder
+from lknb.codec.video_encoder import VideoEncoder
 from lknb.core.source.file_playback import FilePlayback
 from lknb.core.source.packet_queue import MediaPacket
 from lknb.core.source.passthrough import VideoPassage
 from lknb.core.source.player import MediaPlayer
 from lknb.errors import NoSuchStreamError
+from lknb.wire.frame import EncodedFrame
 
 _US_PER_S = 1_000_000
 _LATE_US = 100_000
 _MAX_SIDE_PIXELS = 4096
 
 
+class _Bridge:
+    """From the middle of a group of pictures to its end: they are decoded from its key frame on, and those that are sent
+    are encoded again."""
+
+    def __init__(self, stream: VideoStream, layer: Layer) -> None:
+        context = stream.codec_context
+        self._decoder = cast(VideoCodecContext, av.CodecContext.create(context.name, "r"))
+        self._decoder.extradata = context.extradata
+        self._decoder.thread_count = 1
+        self._decoder.flags |= Flags.low_delay
+        bitrate_bps = max(layer.max_bitrate_bps, plan_layers(layer.width, layer.height)[-1].max_bitrate_bps)
+        self._encoder = VideoEncoder(
+            context.name, layer.width, layer.height, bitrate_bps=bitrate_bps, fps=layer.max_fps
+        )
+
+    def decode(self, packet: av.Packet[Any]) -> av.VideoFrame | None:
+        pictures = self._decoder.decode(packet)
+        return pictures[-1] if pictures else None
+
+    def encode(self, picture: av.VideoFrame, timestamp_us: int) -> EncodedFrame | None:
+        return self._encoder.encode(picture, timestamp_us)
+
+
 class PassedVideo(FilePlayback):
-    """Pictures sent as they are, in one layer. A key frame asked for is the next of the file, at most 2 seconds
-    away."""
+    """Pictures sent as they are, in one layer. A key frame asked for is the next of the file, at most 2 seconds away.
+
+    Whoever begins between two key frames gets pictures at once all the same: until the next they are encoded again.
+    """
 
     def __init__(self, player: MediaPlayer, on_stopped: Callable[[], None]) -> None:
         stream = player.video
@@ -36,14 +66,29 @@ class PassedVideo(FilePlayback):
         layer = Layer("", context.width, context.height, bitrate_bps, fps)
         shape = {"width": context.width, "height": context.height, "layers": (layer,)}
         super().__init__(player, "video", context.name, on_stopped, **shape)
+        self._stream = stream
+        self._layer = layer
         self._passage = VideoPassage(stream)
         self._needs_keyframe = True
+        self._bridge: _Bridge | None = None
 
     def _play_packet(self, item: MediaPacket) -> None:
+        early = item.play_us < self._begin_us
+        if item.packet.is_keyframe:
+            self._bridge = _Bridge(self._stream, self._layer) if early else None
+        picture = self._bridge.decode(item.packet) if self._bridge is not None else None
+        if early:
+            return
         due_us = self._wait(item.play_us)
         if due_us is None or self._muted:
             # what follows refers to it
             self._needs_keyframe = True
+            self._bridge = None
+            return
+        if self._bridge is not None:
+            encoded = self._bridge.encode(picture, due_us) if picture is not None else None
+            if encoded is not None:
+                self._emit(encoded)
             return
         for frame in self._passage.frames(item.packet, video_timestamp(due_us), due_us):
             self._needs_keyframe &= not frame.keyframe
@@ -53,6 +98,7 @@ class PassedVideo(FilePlayback):
     def _restart(self) -> None:
         self._passage.restart()
         self._needs_keyframe = True
+        self._bridge = None
 
 
 class EncodedVideo(FilePlayback):

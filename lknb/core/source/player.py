@@ -73,7 +73,6 @@ class MediaPlayer:
             self.clock,
             self.changed,
             can_rewind=self.can_rewind,
-            from_keyframe=self.video if self.passes_video else None,
             loop=loop,
             position_us=position_us,
         )
@@ -113,8 +112,7 @@ class MediaPlayer:
                 self._thread.start()
 
     def seek(self, position_s: float) -> None:
-        """Go to this second of the file. Pictures passed through go on from the key frame before it. Raises
-        `MediaError`."""
+        """Go to this second of the file. Raises `MediaError`."""
         if not self.can_rewind:
             raise MediaError(f"{self.path!r} cannot be rewound")
         self._reader.wish_seek(_position_us(position_s))

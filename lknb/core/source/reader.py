@@ -18,15 +18,14 @@ logger = logging.getLogger(__name__)
 
 _US_PER_S = 1_000_000
 _DEFAULT_PERIOD_US = 40_000
-_MAX_HELD_PACKETS = 500
 _LOOP_AHEAD_US = 300_000
 
 
 class MediaReader:
     """What the reading thread of a file does. `wish_*` may be called from any thread, `run` belongs to the one.
 
-    Play time is the time of a packet within the file, plus the length of the loops before. With `from_keyframe`, a
-    seek goes on with the key frame of this stream before the position that was asked for.
+    Play time is the time of a packet within the file, plus the length of the loops before. After a seek packets come from
+    the key frame before the position that was asked for: players leave out what they do not need.
     """
 
     def __init__(
@@ -37,7 +36,6 @@ class MediaReader:
         changed: threading.Condition,
         *,
         can_rewind: bool,
-        from_keyframe: Stream | None,
         loop: bool,
         position_us: int,
     ) -> None:
@@ -47,7 +45,6 @@ class MediaReader:
         self._clock = clock
         self._changed = changed
         self._can_rewind = can_rewind
-        self._from_keyframe = from_keyframe
         self._loop = loop
         self._seek_us: int | None = position_us
         self._stopped = False
@@ -59,7 +56,6 @@ class MediaReader:
         self._starts_us = [0]
         """The play times at which the file begins: this loop's, and that of the next, which is read ahead."""
         self._aim_us: int | None = None
-        self._held: list[tuple[Stream, MediaPacket]] = []
 
     def wish_seek(self, position_us: int) -> None:
         """Go to this play time of the first loop."""
@@ -120,7 +116,7 @@ class MediaReader:
         if self._can_rewind:
             self._container.seek(self._start_us + aim_us)
         self._offset_us = -self._start_us
-        self._aim_us, self._held = aim_us, []
+        self._aim_us = aim_us
         self._last_us.clear()
         self._starts_us = [0]
         self._end_us = 0
@@ -138,7 +134,7 @@ class MediaReader:
         except av.FFmpegError as error:
             return f"reading failed: {error}"
         if self._aim_us is not None:
-            self._release_held(self._aim_us)
+            self._arrive(self._aim_us)
         return None
 
     def _finish(self, error: str | None) -> None:
@@ -171,22 +167,14 @@ class MediaReader:
         item = MediaPacket(packet, self._play_us(packet, stream), self._epoch, self._offset_us)
         self._last_us[stream.index] = item.play_us
         self._end_us = max(self._end_us, item.play_us + _duration_us(packet, stream))
-        if self._aim_us is None:
-            self._put(stream, item)
-            return
-        self._held.append((stream, item))
-        if self._from_keyframe is None or len(self._held) >= _MAX_HELD_PACKETS:
-            self._release_held(self._aim_us)
-        elif stream.index == self._from_keyframe.index and packet.is_keyframe:
-            self._release_held(min(self._aim_us, item.play_us))
+        if self._aim_us is not None:
+            self._arrive(self._aim_us)
+        self._put(stream, item)
 
-    def _release_held(self, play_us: int) -> None:
-        """It is known where the seek leads to: let the players have what was read, and start the clock."""
+    def _arrive(self, play_us: int) -> None:
+        """The file can be read from where the seek leads to: start the clock there."""
         self._aim_us = None
         self._put_marker(Marker("seek", play_us))
-        held, self._held = self._held, []
-        for stream, item in held:
-            self._put(stream, item)
         self._clock.set(play_us)
 
     def _play_us(self, packet: av.Packet[Any], stream: Stream) -> int:

@@ -17,6 +17,7 @@ import pytest
 
 from lknb.codec import pixel
 from lknb.codec.audio_decoder import AudioDecoder
+from lknb.codec.clock import now_us
 from lknb.codec.video_decoder import VideoDecoder
 from lknb.core.source import EncodedSource, file, open_source
 from lknb.core.source.file_audio import EncodedAudio, PassedAudio
@@ -41,6 +42,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "vp8+opus": make_file(folder / "b.webm", video="libvpx", audio="libopus", options=realtime),
         "b-frames": make_file(folder / "c.mp4", video="libx264", audio="aac", gop=250, options={"preset": "veryfast"}),
         "short": make_file(folder / "d.mp4", video="libx264", audio="aac", seconds=0.5, gop=250),
+        "long h264": make_file(folder / "h.mp4", video="libx264", audio="aac", options=fast, gop=60, seconds=4),
+        "long vp8": make_file(folder / "i.webm", video="libvpx", audio="libopus", options=realtime, gop=60, seconds=4),
         "wav": make_file(folder / "e.wav", audio="pcm_s16le", rate_hz=44_100, seconds=1),
         "mono": make_file(folder / "f.ogg", audio="libopus", channels=1, seconds=0.5),
         "raw": make_file(folder / "g.h264", video="libx264", options=fast, seconds=0.5),
@@ -224,21 +227,38 @@ def _last_number(recorder: Recorder) -> int:
     return shown_numbers(frames[key:])[-1]
 
 
-def test_what_is_passed_through_goes_on_from_the_key_frame_before_the_position(files: dict[str, str]) -> None:
-    with Playing(files["h264+aac"]) as playing:
+@pytest.mark.parametrize("name", ["long h264", "long vp8"])
+def test_what_is_passed_through_goes_to_the_moment_asked_for_between_key_frames(
+    files: dict[str, str], name: str
+) -> None:
+    # key frames are at 0 and 2 s
+    with Playing(files[name]) as playing:
+        assert isinstance(playing.sources["video"], PassedVideo)
         playing.video.wait(3)
         playing.audio.wait(3)
-        playing.sources["audio"].control("seek", position_s=1.2)
+        sought_us = now_us()
+        playing.sources["video"].control("seek", position_s=1.5)
+        told = playing.sources["video"].control("position")
+        assert told is not None
+        assert 1.5 <= told["position_s"] < 1.9
         count = len(playing.video.frames)
-        playing.video.wait(count + 8)
-        playing.audio.wait(len(playing.audio.frames) + 8)
-    after = next(
-        index
-        for index, frame in enumerate(playing.video.frames)
-        if index >= 3 and frame.keyframe and frame.timestamp_us > playing.video.frames[2].timestamp_us
-    )
-    # key frames are at 0, 0.5, 1.0, 1.5 s
-    assert shown_numbers(playing.video.frames[after:])[0] in (29, 30, 31)
+        playing.video.wait(count + 30)
+        after = [frame for frame in playing.video.frames if frame.timestamp_us > sought_us]
+        sound = [frame for frame in playing.audio.frames if frame.timestamp_us > sought_us]
+    first = next(index for index, frame in enumerate(after) if frame.keyframe)
+    numbers = shown_numbers(after[first:])
+    assert numbers[0] in (45, 46)
+    # through the next key frame, which is the file's own
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert [number for number, frame in zip(numbers, after[first:], strict=True) if frame.keyframe] == [numbers[0], 60]
+    assert abs(sound[0].timestamp_us - after[first].timestamp_us) < 60_000
+
+
+def test_who_joins_between_key_frames_sees_pictures_at_once(files: dict[str, str]) -> None:
+    with Playing(files["long h264"], "video", position_s=1.0) as playing:
+        frames = playing.video.wait(5)
+    assert frames[0].keyframe
+    assert shown_numbers(frames)[0] in (30, 31)
 
 
 def test_the_position_is_that_of_what_is_played(files: dict[str, str]) -> None:
