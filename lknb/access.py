@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from lknb.errors import ConnectError
+
 DEV_KEY, DEV_SECRET = "devkey", "secret"
 """What `lknb serve --dev` and `livekit-server --dev` take."""
 TOKEN_TTL_S = 600.0
@@ -28,22 +30,26 @@ def make_token(
     """A token with which `identity` may join `room` for the next `ttl_s` seconds.
 
     `grants` are fields of `lknb.api.VideoGrants` (`can_publish`, `can_update_own_metadata`, `hidden`, ...); one that does not
-    exist raises TypeError.
+    exist raises TypeError. Raises ConnectError for a key, secret, identity or time to live that no server takes.
     """
     from livekit.api import AccessToken, VideoGrants
 
-    token = (
-        AccessToken(api_key, api_secret)
-        .with_identity(identity)
-        .with_name(name or identity)
-        .with_metadata(metadata)
-        .with_grants(VideoGrants(**{"room_join": True, "room": room, **grants}))
-        .with_ttl(datetime.timedelta(seconds=ttl_s))
-    )
-    if attributes:
-        token = token.with_attributes(dict(attributes))
-    with warnings.catch_warnings():
-        if api_secret == DEV_SECRET:
-            # PyJWT finds it too short, which everybody knows who takes it
-            warnings.filterwarnings("ignore", message="The HMAC key is")
-        return token.to_jwt()
+    rights = VideoGrants(**{"room_join": True, "room": room, **grants})
+    try:
+        token = (
+            AccessToken(api_key, api_secret)
+            .with_identity(identity)
+            .with_name(name or identity)
+            .with_metadata(metadata)
+            .with_grants(rights)
+            .with_ttl(datetime.timedelta(seconds=ttl_s))
+        )
+        if attributes:
+            token = token.with_attributes(dict(attributes))
+        with warnings.catch_warnings():
+            if api_secret == DEV_SECRET:
+                # PyJWT finds it too short, which everybody knows who takes it
+                warnings.filterwarnings("ignore", message="The HMAC key is")
+            return token.to_jwt()
+    except (ValueError, OverflowError) as error:
+        raise ConnectError(f"no token can be made for {identity!r} in {room!r}: {error}", "bad_request") from error

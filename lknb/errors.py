@@ -4,7 +4,7 @@ LknbError
 ├── WireError (ValueError)           bytes or text from a peer that do not follow their format
 ├── ConnectError                     a room could not be joined; `.kind` says why, the text what to do
 ├── DisconnectedError                the room, or the process behind it, is gone
-├── CoreError                        the room core process could not start, or died
+├── CoreError                        the room core process could not start, died, or cannot be told this
 ├── DevServerError                   the embedded server could not start, or died
 ├── PublishTrackError                a track was not published; `.message`
 ├── UnpublishTrackError              a track was not unpublished; `.message`
@@ -61,7 +61,7 @@ class DisconnectedError(LknbError):
 
 
 class CoreError(LknbError):
-    """The room core process could not be started, or died."""
+    """The room core process could not be started, died, or was to be told what no message can carry."""
 
 
 class DevServerError(LknbError):

@@ -21,7 +21,8 @@ from lknb import api, errors, rtc
 ROOT = Path(__file__).resolve().parents[1]
 
 SHARED = {
-    "AVSynchronizer", "AudioMixer", "AudioResampler", "AudioResamplerQuality", "combine_audio_frames",
+    "AVSynchronizer", "AudioMixer", "AudioResampler", "AudioResamplerQuality", "combine_audio_frames", "FrameProcessor",
+    "NoiseCancellationOptions",
     "AudioFrame", "AudioFrameEvent", "AudioSource", "AudioStream", "AudioTrack", "ConnectError", "ConnectionQuality",
     "ConnectionState", "ContinualGatheringPolicy", "DataPacket", "DataPacketKind", "DegradationPreference",
     "DisconnectReason", "EncryptionType", "EventEmitter", "IceServer", "IceTransportType", "LocalAudioTrack",
@@ -48,7 +49,7 @@ ABSENT = {
     "LocalDataTrack", "RemoteDataTrack", "DataTrackStream", "DataTrackFrame", "DataTrackInfo", "PushFrameError",
     "SubscribeDataTrackError", "FrameMetadata", "FrameMetadataFeature",
     # processing of sound, devices of this machine
-    "NoiseCancellationOptions", "AudioFilter", "AudioProcessingModule", "FrameProcessor", "PlatformAudio", "PlatformAudioSource",
+    "AudioFilter", "AudioProcessingModule", "PlatformAudio", "PlatformAudioSource",
     "PlatformAudioOptions", "PlatformAudioError", "AudioDeviceInfo", "MediaDevices",
     # reconnection on request
     "SimulateScenarioKind",
@@ -56,8 +57,9 @@ ABSENT = {
 """Names of `livekit.rtc` that `lknb.rtc` has not."""
 
 OWN = {
-    "AudioCaptureOptions", "AudioEncoding", "MediaFile", "ScreenShareCaptureOptions", "TestPattern", "Tone", "TrackList",
-    "TrackReference", "VideoCaptureOptions",
+    "AudioCaptureOptions", "AudioEncoding", "MediaDevicesError", "MediaFile", "PublishDataError", "PublishTrackError",
+    "Recorder", "ScreenShareCaptureOptions", "TestPattern", "Tone", "TrackList", "TrackReference", "UnpublishTrackError",
+    "VideoCaptureOptions",
 }  # fmt: skip
 """Names of `lknb.rtc` that `livekit.rtc` has elsewhere or not at all."""
 

@@ -93,8 +93,8 @@ class CoreClient:
     async def request(self, header: Mapping[str, Any], buffers: Sequence[Buffer] = ()) -> Reply:
         """Send a request from any running event loop and return `(ok, buffers)` of its reply.
 
-        Raises the typed error the core answers with, and `CoreError` when the core dies first. Cancelling tells the core,
-        which undoes what the request had done.
+        Raises the typed error the core answers with, and `CoreError` when the core dies first, or for what cannot be said
+        to it, such as NaN. Cancelling tells the core, which undoes what the request had done.
         """
         loop = asyncio.get_running_loop()
         answered = loop.create_future()
@@ -165,7 +165,10 @@ class CoreClient:
     ) -> tuple[int, concurrent.futures.Future[Reply]]:
         request_id = next(self._request_ids)
         future: concurrent.futures.Future[Reply] = concurrent.futures.Future()
-        message = encode_message({**header, "id": request_id}, buffers)
+        try:
+            message = encode_message({**header, "id": request_id}, buffers)
+        except (TypeError, ValueError) as error:
+            raise CoreError(f"the room core cannot be asked to {header.get('op')}: {error}") from error
         self._pending[request_id] = future
         future.add_done_callback(lambda done: self._settle(request_id, done))
         if not self.alive:

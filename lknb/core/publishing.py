@@ -28,7 +28,6 @@ ANNOUNCE_TIMEOUT_S = 10.0
 
 Reason = rtc.RequestResponse.Reason
 _ADVICE = {
-    Reason.NOT_ALLOWED: "the token does not allow it: it needs can_publish, and when it has can_publish_sources, {source}",
     Reason.UNSUPPORTED_TYPE: "the server does not know this type of track or codec",
     Reason.LIMIT_EXCEEDED: "too many tracks are published or waiting: unpublish some first",
     Reason.NOT_FOUND: "the server does not know the track it is added to",
@@ -46,6 +45,8 @@ class Publishing:
     def __init__(self, connection: Connection, send: Callable[[rtc.SignalRequest], None], *, dynacast: bool) -> None:
         self._connection = connection
         self._send = send
+        self.permission = models.ParticipantPermission()
+        """What we may do, as the server said last."""
         self._dynacast = dynacast
         self._capture_clock = CaptureClock()
         self._announced: dict[str, asyncio.Future[models.TrackInfo]] = {}
@@ -157,11 +158,23 @@ class Publishing:
             return
         future = self._announced.get(response.add_track.cid)
         if future is not None and not future.done():
-            source = models.TrackSource.Name(response.add_track.source)
-            advice = _ADVICE.get(response.reason, "").format(source=source)
+            not_allowed = response.reason == Reason.NOT_ALLOWED
+            advice = self._missing_grant(response.add_track) if not_allowed else _ADVICE.get(response.reason, "")
             name = Reason.Name(response.reason) if response.reason in Reason.values() else str(response.reason)
             text = "; ".join(part for part in (name, response.message, advice) if part)
             future.set_exception(PublishTrackError(f"the server refused the track: {text}"))
+
+    def _missing_grant(self, request: rtc.AddTrackRequest) -> str:
+        """What our permission lacks for a track."""
+        if not self.permission.can_publish:
+            return "the token does not allow to publish at all: it needs the grant can_publish"
+        source = models.TrackSource.Name(request.source).lower()
+        allowed = ", ".join(models.TrackSource.Name(each).lower() for each in self.permission.can_publish_sources)
+        if not allowed:
+            return "the token does not allow it"
+        if request.source == models.TrackSource.UNKNOWN:
+            return f"its grant can_publish_sources has {allowed} only: say which the track is, by TrackPublishOptions(source=...)"
+        return f"its grant can_publish_sources has {allowed} only: it needs {source} too"
 
     def on_muted(self, request: rtc.MuteTrackRequest) -> None:
         """The server mutes a track of ours (an admin did), or lets it go on."""

@@ -66,6 +66,7 @@ class RoomSession:
         self._signal: SignalSocket | None = None
         self._connection: Connection | None = None
         self._publishing: Publishing | None = None
+        self._sid = ""
         self._data: DataLink | None = None
         self._address: ServerAddress | None = None
         self._lost: asyncio.Future[ConnectError] = self._loop.create_future()
@@ -150,6 +151,8 @@ class RoomSession:
         joined = await Joiner(address, token, options, settings, lambda: DataLink(self._on_data)).join()
         self._signal, self._connection, self._data = joined.signal, joined.connection, joined.data
         self._publishing = Publishing(joined.connection, self._send, dynacast=options.dynacast)
+        self._sid = joined.response.participant.sid
+        self._publishing.permission = joined.response.participant.permission
         self.subscribing.note_participants([joined.response.participant, *joined.response.other_participants])
         joined.signal.start(
             self._on_response,
@@ -272,6 +275,9 @@ class RoomSession:
 
     def _on_update(self, response: rtc.SignalResponse) -> None:
         self.subscribing.note_participants(response.update.participants)
+        for info in response.update.participants:
+            if info.sid == self._sid and self._publishing is not None:
+                self._publishing.permission = info.permission
         self.wishes.prune()
 
     def _follow_track(self, sid: str, track: RemoteTrack | None) -> None:

@@ -30,7 +30,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from lknb._version import __version__
-from lknb.errors import ConnectError
+from lknb.errors import (
+    ConnectError,
+    MediaDevicesError,
+    PublishDataError,
+    PublishTrackError,
+    UnpublishTrackError,
+)
 from lknb.rtc import stats
 from lknb.rtc.data_packet import DataPacket, SipDTMF, Transcription, TranscriptionSegment
 from lknb.rtc.enumeration import (
@@ -88,8 +94,9 @@ if TYPE_CHECKING:
     from lknb.rtc.audio_mixer import AudioMixer
     from lknb.rtc.audio_resampler import AudioResampler, AudioResamplerQuality, combine_audio_frames
     from lknb.rtc.audio_source import AudioSource
-    from lknb.rtc.audio_stream import AudioFrameEvent, AudioStream
+    from lknb.rtc.audio_stream import AudioFrameEvent, AudioStream, FrameProcessor, NoiseCancellationOptions
     from lknb.rtc.av_synchronizer import AVSynchronizer
+    from lknb.rtc.recorder import Recorder
     from lknb.rtc.video_frame import VideoFrame
     from lknb.rtc.video_source import VideoSource
     from lknb.rtc.video_stream import VideoFrameEvent, VideoStream
@@ -116,6 +123,7 @@ __all__ = [
     "DisconnectReason",
     "EncryptionType",
     "EventEmitter",
+    "FrameProcessor",
     "IceServer",
     "IceTransportType",
     "LocalAudioTrack",
@@ -123,12 +131,17 @@ __all__ = [
     "LocalTrack",
     "LocalTrackPublication",
     "LocalVideoTrack",
+    "MediaDevicesError",
     "MediaFile",
+    "NoiseCancellationOptions",
     "Participant",
     "ParticipantKind",
     "ParticipantKindDetail",
     "ParticipantState",
     "ParticipantTrackPermission",
+    "PublishDataError",
+    "PublishTrackError",
+    "Recorder",
     "RemoteAudioTrack",
     "RemoteParticipant",
     "RemoteTrack",
@@ -152,6 +165,7 @@ __all__ = [
     "TrackSource",
     "Transcription",
     "TranscriptionSegment",
+    "UnpublishTrackError",
     "VideoBufferType",
     "VideoCaptureOptions",
     "VideoCodec",
@@ -178,6 +192,9 @@ _HOMES = {
     "AudioResamplerQuality": "audio_resampler",
     "AudioSource": "audio_source",
     "AudioStream": "audio_stream",
+    "FrameProcessor": "audio_stream",
+    "NoiseCancellationOptions": "audio_stream",
+    "Recorder": "recorder",
     "VideoFrame": "video_frame",
     "VideoFrameEvent": "video_stream",
     "VideoSource": "video_source",

@@ -76,7 +76,8 @@ class AVSynchronizer:
     async def push(self, frame: VideoFrame | AudioFrame | NDArray[Any] | Image, timestamp: float | None = None) -> None:
         """Queue a picture or a piece of sound, and wait while its queue is full.
 
-        Arrays of uint8 are pictures, other arrays are sound. `timestamp` has no effect but on `last_video_time` and
+        Arrays of uint8 are pictures (RGB, RGBA or gray, by their shape; `VideoFrame.from_ndarray(array, "BGR")` or "I420"
+        for the others), other arrays are sound. `timestamp` has no effect but on `last_video_time` and
         `last_audio_time`; for sound it is that of its end. Raises what the sources say of a frame: `FrameError` for
         sound here, while a picture that cannot be sent ends the synchronizer, and the next `push` tells why; `MediaError`
         after `aclose`.

@@ -1,13 +1,15 @@
 """What can be set when joining a room and when publishing a track.
 
 In `livekit.rtc` most of these are protobuf messages: they take keyword arguments, and their fields, nested ones included,
-can be set one by one afterwards. So do these; a field that does not exist raises AttributeError or TypeError.
+can be set one by one afterwards. So do these; a field that does not exist raises AttributeError or TypeError. Of the
+methods of messages they have those that people use: `CopyFrom` and `HasField`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+import copy
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Self
 
 from lknb.rtc.enumeration import (
     ContinualGatheringPolicy,
@@ -19,8 +21,31 @@ from lknb.rtc.enumeration import (
 )
 
 
+class Message:
+    """What the options below have of a protobuf message."""
+
+    __slots__ = ()
+
+    def CopyFrom(self, other: Self) -> None:
+        """Take over all fields of another one, which is not shared afterwards. Raises TypeError for another class."""
+        if type(other) is not type(self):
+            raise TypeError(f"expected {type(self).__name__} to copy from, got {type(other).__name__}")
+        for name, value in ((each.name, getattr(other, each.name)) for each in _fields(self)):
+            setattr(self, name, copy.deepcopy(value))
+
+    def HasField(self, name: str) -> bool:
+        """Whether a field was set to something else than its default. Raises ValueError for one that does not exist."""
+        if name not in (each.name for each in _fields(self)):
+            raise ValueError(f"{type(self).__name__} has no field {name!r}")
+        return bool(getattr(self, name) != getattr(type(self)(), name))
+
+
+def _fields(message: Any) -> tuple[Field[Any], ...]:
+    return fields(message)
+
+
 @dataclass(slots=True)
-class VideoEncoding:
+class VideoEncoding(Message):
     """The limits of the highest layer; 0 leaves one to LiveKit's preset for the size of the source."""
 
     max_bitrate: int = 0
@@ -30,7 +55,7 @@ class VideoEncoding:
 
 
 @dataclass(slots=True)
-class AudioEncoding:
+class AudioEncoding(Message):
     """The limit of an audio track; 0 leaves it to the preset."""
 
     max_bitrate: int = 0
@@ -38,7 +63,7 @@ class AudioEncoding:
 
 
 @dataclass(slots=True)
-class TrackPublishOptions:
+class TrackPublishOptions(Message):
     """How to publish a track.
 
     `source` unset is SOURCE_UNKNOWN, and user interfaces then do not show a video as a camera. `simulcast`, `dtx` and `red`
@@ -63,7 +88,7 @@ class TrackPublishOptions:
 
 
 @dataclass(slots=True)
-class ParticipantTrackPermission:
+class ParticipantTrackPermission(Message):
     """Which of our tracks one participant may subscribe to: all, or those listed."""
 
     participant_identity: str = ""
@@ -72,7 +97,7 @@ class ParticipantTrackPermission:
 
 
 @dataclass(slots=True)
-class IceServer:
+class IceServer(Message):
     """A STUN or TURN server."""
 
     urls: list[str] = field(default_factory=list)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["audio", "video"]
 
+_MOST = 2**31 - 1
+"""What the protocol can say of a bitrate."""
 _ENCODED: Mapping[int, str] = {VideoCodec.VP8: "vp8", VideoCodec.H264: "h264"}
 
 
@@ -35,10 +37,18 @@ class Encoding:
 
     @classmethod
     def of(cls, kind: Kind, options: TrackPublishOptions) -> Encoding:
-        """What these publish options ask of a source. Raises `MediaError` for a codec lknb does not encode."""
+        """What these publish options ask of a source. Raises `MediaError` for a codec lknb does not encode, and for a
+        bitrate or frame rate that is none."""
+        for name, limit in (
+            ("audio_encoding.max_bitrate", options.audio_encoding.max_bitrate),
+            ("video_encoding.max_bitrate", options.video_encoding.max_bitrate),
+            ("video_encoding.max_framerate", options.video_encoding.max_framerate),
+        ):
+            if not isinstance(limit, int | float) or not 0 <= limit <= _MOST:
+                raise MediaError(f"{name} is 0, for the preset, or a positive number, not {limit!r}")
         dtx = options.dtx is not False
         if kind == "audio":
-            return cls("opus", max_bitrate_bps=options.audio_encoding.max_bitrate or None, dtx=dtx)
+            return cls("opus", max_bitrate_bps=int(options.audio_encoding.max_bitrate) or None, dtx=dtx)
         codec = _ENCODED.get(int(options.video_codec))
         if codec is None:
             known = {int(codec): codec.name for codec in VideoCodec}
@@ -46,7 +56,7 @@ class Encoding:
             raise MediaError(f"{name} is not encoded by lknb; choose VideoCodec.VP8 or VideoCodec.H264")
         video = options.video_encoding
         simulcast = options.simulcast is not False
-        return cls(codec, simulcast, video.max_bitrate or None, video.max_framerate or None)
+        return cls(codec, simulcast, int(video.max_bitrate) or None, video.max_framerate or None)
 
 
 @dataclass(frozen=True, slots=True)

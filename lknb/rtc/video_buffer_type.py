@@ -43,3 +43,15 @@ class VideoRotation(ProtoEnum):
     def degrees(self) -> int:
         """0, 90, 180 or 270."""
         return int(self) * 90
+
+
+_SHORT = {"rgb": "rgb24", "bgr": "bgr24", "grey": "gray"}
+
+
+def format_name(format: str | VideoBufferType | None) -> str | None:
+    """The name of a format in `lknb.codec.pixel`: of a type, or of a name in any case, "BGR" and "RGB" included."""
+    if isinstance(format, VideoBufferType):
+        return format.pixel_format
+    if not isinstance(format, str):
+        return format
+    return _SHORT.get(format.lower(), format.lower())

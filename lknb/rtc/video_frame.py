@@ -11,7 +11,7 @@ from PIL import Image
 
 from lknb.codec import pixel
 from lknb.errors import FrameError
-from lknb.rtc.video_buffer_type import VideoBufferType
+from lknb.rtc.video_buffer_type import VideoBufferType, format_name
 
 if TYPE_CHECKING:
     import av
@@ -40,15 +40,16 @@ class VideoFrame:
             raise FrameError(f"expected at least {needed} bytes for {name} of {width}x{height}, got {len(self._data)}")
 
     @classmethod
-    def from_ndarray(cls, array: NDArray[np.uint8], format: str | None = None) -> VideoFrame:
+    def from_ndarray(cls, array: NDArray[np.uint8], format: str | VideoBufferType | None = None) -> VideoFrame:
         """A frame with a copy of an array of uint8.
 
         `format` is one of "rgb24", "bgr24" (OpenCV), "rgba", "bgra", "argb", "abgr" with an array of shape (height,
-        width, 3 or 4), "gray" with (height, width), "i420" or "nv12" with (height * 3 / 2, width). Without it the
-        shape decides: rgb24, rgba or gray. There is no type for bgr24 and gray: such frames become RGB24 and I420.
+        width, 3 or 4), "gray" with (height, width), "i420" or "nv12" with (height * 3 / 2, width), in small letters or
+        capitals, "RGB" and "BGR" for short; or the VideoBufferType. Without it the shape decides: rgb24, rgba or gray.
+        There is no type for bgr24 and gray: such frames become RGB24 and I420.
         Raises `FrameError`, which says what was expected.
         """
-        return cls._from_picture(pixel.from_array(array, format))
+        return cls._from_picture(pixel.from_array(array, format_name(format)))
 
     @property
     def width(self) -> int:
@@ -94,12 +95,12 @@ class VideoFrame:
             picture = pixel.flip(picture, wanted.pixel_format)
         return VideoFrame(self._width, self._height, wanted, pixel.to_buffer(picture, wanted.pixel_format))
 
-    def to_ndarray(self, format: str = "rgb24") -> NDArray[np.uint8]:
+    def to_ndarray(self, format: str | VideoBufferType = "rgb24") -> NDArray[np.uint8]:
         """The picture as a new array of uint8: (height, width, 3) RGB, or another `format` that `from_ndarray` knows.
 
         Raises `FrameError`.
         """
-        return pixel.to_array(self._as_picture(), format)
+        return pixel.to_array(self._as_picture(), format_name(format) or "")
 
     def _repr_png_(self) -> bytes:
         """The picture, for a notebook."""

@@ -19,7 +19,7 @@ from lknb.codec.simulcast import LayerEncoder
 from lknb.errors import CoreError, FrameError, MediaError
 from lknb.rtc.capture_clock import CaptureClock
 from lknb.rtc.source import Encoding, Kind, OpenSource
-from lknb.rtc.video_buffer_type import VideoRotation
+from lknb.rtc.video_buffer_type import VideoBufferType, VideoRotation, format_name
 from lknb.rtc.video_frame import VideoFrame
 from lknb.rtc.video_output import VideoOutput
 
@@ -62,8 +62,8 @@ class VideoSource:
         pixel.check_size(width, height)
         if min(width, height) < MIN_SIDE_PIXELS:
             raise FrameError(f"expected sides of at least {MIN_SIDE_PIXELS} pixels, got {width}x{height}")
-        self.width = width
-        self.height = height
+        self.width = int(width)
+        self.height = int(height)
         self.is_screencast = is_screencast
         self._changed = threading.Condition()
         self._outputs: dict[int, VideoOutput] = {}
@@ -81,14 +81,14 @@ class VideoSource:
         timestamp_us: int = 0,
         rotation: VideoRotation | int = VideoRotation.VIDEO_ROTATION_0,
         metadata: object | None = None,
-        format: str | None = None,
+        format: str | VideoBufferType | None = None,
     ) -> None:
         """Send a picture: a VideoFrame, an array of uint8, a PIL image or an `av.VideoFrame`.
 
         Of an array the shape says what it holds, strided, read-only or not: (height, width, 3) is RGB, (height,
         width, 4) RGBA, (height, width) or (height, width, 1) gray. Where that is not so, `format` says it: "rgb24",
         "bgr24" (OpenCV), "rgba", "bgra", "argb", "abgr", "gray", and "i420" or "nv12" for (height * 3 / 2, width) with
-        even sides.
+        even sides; also in capitals, "RGB" and "BGR" for short, or as VideoBufferType.
 
         It is copied; the call returns at once, from any thread. `timestamp_us` is when it was taken, on any clock of
         the caller's, 0 is now. `rotation` turns it clockwise. `metadata` is not sent. Raises `FrameError`, which says
@@ -96,7 +96,7 @@ class VideoSource:
         """
         if rotation not in VideoRotation.values():
             raise FrameError(f"expected a VideoRotation, got {rotation!r}")
-        picture = _as_picture(frame, format)
+        picture = _as_picture(frame, format_name(format))
         degrees = VideoRotation(rotation).degrees
         self._take(picture, degrees, lambda: self._clock.place(timestamp_us, now_us()))
 

@@ -102,6 +102,13 @@ async def test_errors_come_back_typed(link, error, kind, text):
         assert caught.value.kind == "timeout"
 
 
+async def test_what_no_message_can_carry_is_told_with_a_type(link):
+    client, _ = link[0], link[1]
+    for header in ({"op": "seek", "position_s": float("nan")}, {"op": "seek", "what": object()}):
+        with pytest.raises(CoreError, match="cannot be asked to seek"):
+            await client.request(header)
+
+
 async def test_cancelling_a_request_tells_the_core_and_leaves_nothing_behind(link):
     client, core = link
     request = asyncio.create_task(client.request({"op": "connect"}))

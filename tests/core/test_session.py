@@ -227,11 +227,19 @@ async def test_data_of_many_senders_at_once_keeps_its_order_and_the_limit_is_exa
         assert [len(arrived.user.payload) for _, arrived in bob.data()] == sizes
 
 
+async def test_who_may_not_publish_at_all_is_told_which_grant_is_missing(server, room, single):
+    grants = api.VideoGrants(room_join=True, room=room, can_publish=False)
+    async with Member(server, "alice", room, grants=grants) as alice:
+        await alice.connect(single=single)
+        with pytest.raises(PublishTrackError, match=r"it needs the grant can_publish$"):
+            await alice.publish(alice.open("pattern", "video", **RED))
+
+
 async def test_a_refused_publish_says_why_and_what_to_do(server, room, single):
     grants = api.VideoGrants(room_join=True, room=room, can_publish_sources=["microphone"])
     async with Member(server, "alice", room, grants=grants) as alice:
         await alice.connect(single=single)
-        with pytest.raises(PublishTrackError, match="can_publish_sources"):
+        with pytest.raises(PublishTrackError, match="can_publish_sources has microphone only"):
             await alice.publish(alice.open("pattern", "video", **RED))
         await alice.publish(alice.open("tone", "audio"))
         with pytest.raises(PublishTrackError, match="opus"):

@@ -178,6 +178,8 @@ async def test_what_is_no_picture_is_refused_at_once(published: Published) -> No
         VideoSource(16, 16)
     with pytest.raises(FrameError, match="4096"):
         VideoSource(5000, 100)
+    with pytest.raises(FrameError, match=r"whole numbers of pixels, got 640\.0 and 360\.0"):
+        VideoSource(640.0, 360.0)  # type: ignore[arg-type]
 
 
 async def test_pictures_are_turned_clockwise(published: Published) -> None:
