@@ -24,6 +24,7 @@ _DEVICE_KINDS: Mapping[str, Device] = {
     "videoinput": "camera",
     "audioinput": "microphone",
 }
+_SPEAKER_KINDS = ("speaker", "audiooutput")
 
 
 class CapturingParticipant(Participant):
@@ -121,7 +122,8 @@ class CapturingParticipant(Participant):
         so is what has no other, with `media_devices_error` (livekit-client). `active_device_changed` tells which is in use.
 
         `kind` is `"camera"` or `"microphone"`, or livekit-client's `"videoinput"` and `"audioinput"`. Raises
-        MediaDevicesError, and keeps the device there was; ValueError for another kind.
+        MediaDevicesError, and keeps the device there was; also for `"speaker"` and `"audiooutput"`, which the browser
+        alone chooses; ValueError for another kind.
         """
         await self._devices.switch(_device_of(kind), device_id)
 
@@ -132,6 +134,13 @@ class CapturingParticipant(Participant):
 
 
 def _device_of(kind: str) -> Device:
+    if kind in _SPEAKER_KINDS:
+        raise MediaDevicesError(
+            "The room is heard on the loudspeaker the browser uses: choose another one in the sound settings of the system, "
+            "or in the browser's for this page.",
+            "devices",
+            "unsupported",
+        )
     device = _DEVICE_KINDS.get(kind)
     if device is None:
         raise ValueError(f"a device that can be switched is {' or '.join(_DEVICE_KINDS)}, not {kind!r}")

@@ -73,6 +73,7 @@ class LocalDevices:
         self._locks: dict[Device, asyncio.Lock] = {device: asyncio.Lock() for device in SOURCES}
         self._chosen: dict[Device, str] = {}
         self._active: dict[Device, str] = {}
+        self._changes: set[asyncio.Future[None]] = set()
 
     async def enable(
         self,
@@ -112,6 +113,32 @@ class LocalDevices:
             if publication.track is not None:
                 publication.track.mute()
             return publication
+
+    def set_muted(self, publication: LocalTrackPublication, muted: bool) -> asyncio.Future[None]:
+        """Mute or unmute one publication; done when it is so. What does not come from a page is muted at once."""
+        source = _page_source(publication)
+        if source is not None:
+            change = asyncio.ensure_future(self._set_muted(publication, source.device, muted))
+            self._changes.add(change)
+            change.add_done_callback(self._changes.discard)
+            return change
+        if publication.track is not None:
+            publication.track._set_muted(muted)
+        done: asyncio.Future[None] = self._core.loop.create_future()
+        done.set_result(None)
+        return done
+
+    async def _set_muted(self, publication: LocalTrackPublication, device: Device, muted: bool) -> None:
+        # in turn with `enable` and `disable`: the last wish counts
+        async with self._locks[device]:
+            try:
+                if not muted:
+                    await self._unmute(publication)
+                elif publication.track is not None:
+                    publication.track.mute()
+            except MediaDevicesError as error:
+                self._tell(error)
+                raise
 
     async def share_screen(
         self, capture: ScreenShareCaptureOptions, publish: TrackPublishOptions | None, *, client: str = ""

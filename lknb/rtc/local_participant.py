@@ -13,8 +13,8 @@ from livekit.protocol import models, rtc
 from lknb.errors import (
     CoreError,
     DisconnectedError,
+    LknbError,
     MediaDevicesError,
-    MediaError,
     PublishDataError,
     PublishTrackError,
     RequestError,
@@ -93,10 +93,13 @@ class LocalParticipant(CapturingParticipant):
         self._publishing.add(local)
         try:
             info, handle = await self._add_track(local, options)
-        except MediaDevicesError:
+        except (MediaDevicesError, PublishTrackError):
             raise
-        except (CoreError, DisconnectedError, MediaError) as error:
+        except LknbError as error:
             raise PublishTrackError(error.message) from error
+        except (TypeError, ValueError, OverflowError) as error:
+            # an option, or a setting of the source, of the wrong type
+            raise PublishTrackError(f"the track cannot be published as asked: {error}") from error
         finally:
             self._publishing.discard(local)
         return self._keep(local, info, handle)
@@ -195,7 +198,7 @@ class LocalParticipant(CapturingParticipant):
 
     def _keep(self, track: LocalTrackBase, info: models.TrackInfo, handle: int) -> LocalTrackPublication:
         entry, early = self._roster.add_local_track(info)
-        publication = LocalTrackPublication(entry)
+        publication = LocalTrackPublication(entry, self._devices.set_muted)
         publication._track, publication._participant = track, self
         track._publication = publication
         self._published[entry.sid] = _Published(publication, track._source, handle)

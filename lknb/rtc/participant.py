@@ -137,9 +137,28 @@ class Participant(EventEmitter[ParticipantEvents], ABC):
         """When it last began to speak, in UTC; None if it never did."""
         return self._last_spoke_at
 
+    @property
+    def is_camera_enabled(self) -> bool:
+        """Whether it publishes a camera that is not muted (livekit-client: isCameraEnabled)."""
+        return self._is_enabled(TrackSource.SOURCE_CAMERA)
+
+    @property
+    def is_microphone_enabled(self) -> bool:
+        """Whether it publishes a microphone that is not muted."""
+        return self._is_enabled(TrackSource.SOURCE_MICROPHONE)
+
+    @property
+    def is_screen_share_enabled(self) -> bool:
+        """Whether it shares a screen."""
+        return self._is_enabled(TrackSource.SOURCE_SCREENSHARE)
+
     def get_track_publication(self, source: TrackSource | int) -> TrackPublication | None:
         """Its first publication from this source, such as TrackSource.SOURCE_CAMERA (livekit-client)."""
         return next((found for found in self.track_publications.values() if found.source == source), None)
+
+    def _is_enabled(self, source: TrackSource) -> bool:
+        publication = self.get_track_publication(source)
+        return publication is not None and not publication.muted
 
     def _ipython_display_(self) -> None:
         display_view("participant", self)

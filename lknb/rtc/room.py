@@ -108,6 +108,10 @@ class Room(RoomInfo):
         elif self._core is not None:
             await self._leave(self._core, _reason(reason))
 
+    async def switch_active_device(self, kind: str, device_id: str) -> None:
+        """See `LocalParticipant.switch_active_device` (livekit-client has it on the room)."""
+        await self.local_participant.switch_active_device(kind, device_id)
+
     async def wait_for_track(
         self, identity: str, *, kind: int = TrackKind.KIND_VIDEO, timeout: float | None = _WAIT_TIMEOUT_S
     ) -> RemoteTrack:

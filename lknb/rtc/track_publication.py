@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal
+
+from livekit.protocol import models
 
 from lknb.errors import DisconnectedError
 from lknb.logic.member import TrackEntry
@@ -88,8 +90,9 @@ class TrackPublication(EventEmitter[PublicationEvents]):
 
     @property
     def mime_type(self) -> str:
-        """Such as `video/VP8`; empty until the publisher's media have come."""
-        return self._entry.info.mime_type
+        """Such as `video/VP8`; of a picture empty until the publisher's media have come. Sound is always Opus."""
+        info = self._entry.info
+        return info.mime_type or ("audio/opus" if info.type == models.TrackType.AUDIO else "")
 
     @property
     def muted(self) -> bool:
@@ -116,14 +119,28 @@ class TrackPublication(EventEmitter[PublicationEvents]):
 class LocalTrackPublication(TrackPublication):
     """A track of ours."""
 
-    def __init__(self, entry: TrackEntry) -> None:
+    def __init__(self, entry: TrackEntry, set_muted: Callable[[LocalTrackPublication, bool], Awaitable[None]]) -> None:
         super().__init__(entry)
+        self._set_muted = set_muted
         self._subscribed = False
 
     @property
     def track(self) -> LocalTrack | None:
         """The track that was published; None once it is unpublished."""
         return self._track  # type: ignore[return-value]
+
+    def mute(self) -> Awaitable[None]:
+        """Send no more of it; every participant gets `track_muted`. The page lets go of its camera (livekit-client).
+
+        It begins when it is called on the loop of the room, awaited or not, and does nothing once it is unpublished. From
+        other threads there is `track.mute()`.
+        """
+        return self._set_muted(self, True)
+
+    def unmute(self) -> Awaitable[None]:
+        """Send it again; every participant gets `track_unmuted`. As `mute`; what comes of the page is taken again first,
+        and awaiting raises `MediaDevicesError`, which is also told by `media_devices_error`, when it cannot be had."""
+        return self._set_muted(self, False)
 
     async def wait_for_subscription(self) -> None:
         """Wait until somebody receives it for the first time. Raises DisconnectedError when that cannot happen any more."""

@@ -109,10 +109,9 @@ class PublishPanel(ControlView):
             raise TrackError("this is not published any more")
         if wanted == "unpublish":
             self._begin(lambda: participant.unpublish_track(sid))
-        elif wanted == "mute":
-            publication.track.mute()
         else:
-            publication.track.unmute()
+            # by the publication: the page has to take a camera of its own again
+            self._begin(publication.mute if wanted == "mute" else publication.unmute)
 
     def _begin(self, work: Callable[[], Awaitable[object]]) -> None:
         task = asyncio.ensure_future(self._work(work))

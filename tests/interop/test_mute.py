@@ -85,15 +85,13 @@ async def test_the_publisher_mutes(
     async with call(lknb_server, open_peer) as made:
         sent, _ = await made.meter.second()
         for publication in (made.picture, made.sound):
-            assert publication.track is not None
-            publication.track.mute()
+            await publication.mute()
             await made.told("track_muted", publication.sid)
         muted, packets = await made.meter.second()
         assert packets == 0
         assert muted < IDLE_BYTES_S < sent
         for publication in (made.picture, made.sound):
-            assert publication.track is not None
-            publication.track.unmute()
+            await publication.unmute()
             await made.told("track_unmuted", publication.sid)
         frames = [(await peer.video(made.picture.sid)) for peer in made.peers]
         for peer, before in zip(made.peers, frames, strict=True):
@@ -128,8 +126,7 @@ async def test_an_admin_mutes(
         assert muted < IDLE_BYTES_S
         # a publisher may take it back, an admin may not
         for publication in (made.picture, made.sound):
-            assert publication.track is not None
-            publication.track.unmute()
+            await publication.unmute()
             await made.told("track_unmuted", publication.sid)
         for peer in made.peers:
             await sees_and_hears(peer, made)

@@ -105,6 +105,52 @@ async def test_a_camera_is_published_muted_and_unmuted(page: Page, me: LocalPart
     assert len(page.asked("source_open")) == 1
 
 
+async def test_a_publication_is_muted_and_unmuted_as_its_device(page: Page, me: LocalParticipant, room: Room) -> None:
+    heard: list[str] = []
+    for name in ("track_muted", "track_unmuted", "media_devices_error"):
+        room.on(name, lambda *_, name=name: heard.append(name))
+    publication = await me.set_camera_enabled(True)
+    assert publication is not None
+    assert me.is_camera_enabled
+    await publication.mute()
+    assert publication.muted
+    assert not me.is_camera_enabled
+    page.refusals["control"] = MediaDevicesError("The camera is in use.", "camera", "in_use")
+    with pytest.raises(MediaDevicesError, match="in use"):
+        await publication.unmute()
+    assert publication.muted
+    del page.refusals["control"]
+    await publication.unmute()
+    assert not publication.muted
+    assert heard == ["track_muted", "media_devices_error", "track_unmuted"]
+    assert [header["action"] for header in page.asked("source_control")] == ["acquire", "acquire"]
+
+
+async def test_the_last_wish_for_a_publication_counts(page: Page, me: LocalParticipant) -> None:
+    publication = await me.set_camera_enabled(True)
+    assert publication is not None
+    await publication.mute()
+    wishes = publication.unmute(), publication.mute()
+    for wish in wishes:
+        await wish
+    assert publication.muted
+    await me.unpublish_track(publication.sid)
+    await publication.unmute()
+    assert len(page.asked("source_control")) == 1
+
+
+async def test_a_publication_of_the_kernel_is_muted_at_once_awaited_or_not(page: Page, me: LocalParticipant) -> None:
+    publication = await me.publish_track(FakeSource(), TrackPublishOptions(source=TrackSource.SOURCE_SCREENSHARE))
+    assert me.is_screen_share_enabled
+    publication.mute()
+    assert publication.muted
+    assert not me.is_screen_share_enabled
+    await publication.unmute()
+    assert me.is_screen_share_enabled
+    assert not me.is_microphone_enabled
+    assert not page.asked("source_control")
+
+
 async def test_off_with_nothing_published_does_nothing(page: Page, me: LocalParticipant) -> None:
     assert await me.set_camera_enabled(False) is None
     assert await me.set_microphone_enabled(False) is None
@@ -175,11 +221,11 @@ async def test_a_screen_without_sound_is_no_fault(page: Page, me: LocalParticipa
     assert list(me.track_publications.values()) == [publication]
 
 
-async def test_devices_are_switched(page: Page, me: LocalParticipant) -> None:
+async def test_devices_are_switched(page: Page, me: LocalParticipant, room: Room) -> None:
     await me.switch_active_device("camera", "second")
     await me.set_camera_enabled(True)
     assert page.asked("source_open")[0]["device_id"] == "second"
-    await me.switch_active_device("videoinput", "third")
+    await room.switch_active_device("videoinput", "third")
     assert page.asked("source_control")[-1] == {
         "op": "source_control",
         "source": 2,
@@ -187,7 +233,11 @@ async def test_devices_are_switched(page: Page, me: LocalParticipant) -> None:
         "device_id": "third",
     }
     with pytest.raises(ValueError, match="camera or microphone"):
-        await me.switch_active_device("nose", "x")
+        await room.switch_active_device("nose", "x")
+    for kind in ("speaker", "audiooutput"):
+        with pytest.raises(MediaDevicesError, match="sound settings") as caught:
+            await room.switch_active_device(kind, "x")
+        assert caught.value.reason == "unsupported"
 
 
 async def test_a_page_that_is_closed_ends_the_publication(

@@ -70,6 +70,7 @@ class TestPublishing:
     async def test_a_source_given_directly_becomes_a_track(self, core: ScriptedCore, me: LocalParticipant) -> None:
         publication = await me.publish_track(FakeSource("audio"))
         assert isinstance(publication.track, LocalAudioTrack)
+        assert publication.mime_type == "audio/opus"
         assert publication.name == "audio"
         asked = rtc.AddTrackRequest.FromString(core.requests[-1][1][0])
         assert (asked.type, asked.stereo, asked.disable_dtx, asked.disable_red) == (0, True, True, True)
@@ -84,6 +85,44 @@ class TestPublishing:
         assert (encoding.codec, encoding.simulcast, encoding.max_bitrate_bps, encoding.max_fps) == (
             "h264", False, 500_000, 12.0,
         )  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (
+                TrackPublishOptions(video_encoding=VideoEncoding(max_bitrate=-5)),
+                r"video_encoding\.max_bitrate is 0, for",
+            ),
+            (TrackPublishOptions(video_encoding=VideoEncoding(max_framerate=float("nan"))), "max_framerate is 0"),
+            (TrackPublishOptions(video_encoding=VideoEncoding(max_bitrate="fast")), "max_bitrate is 0"),  # type: ignore[arg-type]
+            (TrackPublishOptions(stream=7), "cannot be published as asked"),  # type: ignore[arg-type]
+            (TrackPublishOptions(source=2**40), "cannot be published as asked"),
+        ],
+    )
+    async def test_options_that_are_none_are_told_with_a_type(
+        self, me: LocalParticipant, options: TrackPublishOptions, words: str
+    ) -> None:
+        source = FakeSource()
+        with pytest.raises(PublishTrackError, match=words):
+            await me.publish_track(source, options)
+        assert source.open_handles == set()
+
+    async def test_options_are_copied_as_messages_are(self) -> None:
+        options, encoding = TrackPublishOptions(), VideoEncoding(max_bitrate=7)
+        assert not options.HasField("video_encoding")
+        assert not options.HasField("simulcast")
+        options.video_encoding.CopyFrom(encoding)
+        encoding.max_bitrate = 8
+        assert options.video_encoding.max_bitrate == 7
+        assert options.HasField("video_encoding")
+        other = TrackPublishOptions()
+        other.CopyFrom(options)
+        other.video_encoding.max_bitrate = 9
+        assert options.video_encoding.max_bitrate == 7
+        with pytest.raises(TypeError, match="expected VideoEncoding"):
+            options.video_encoding.CopyFrom(options)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="no field"):
+            options.HasField("nonsense")
 
     async def test_a_single_layer_is_high_and_two_are_low_and_medium(
         self, core: ScriptedCore, me: LocalParticipant

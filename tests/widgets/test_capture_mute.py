@@ -119,9 +119,9 @@ def test_muted_from_any_side_nothing_reaches_the_server(call: Call, record_prope
 
     def by_program(muted: bool) -> None:
         studio.run(
-            f"await me.set_camera_enabled({not muted}); await me.set_microphone_enabled({not muted})"
+            "await camera.mute(); await me.set_microphone_enabled(False)"
             if muted
-            else "camera.track.unmute(); await me.set_microphone_enabled(True)"
+            else "await camera.unmute(); await microphone.unmute()"
         )
 
     async def by_admin() -> None:
