@@ -296,8 +296,9 @@ def test_what_keeps_a_page_from_live_video_and_what_makes_it_worse():
         """
         import { explainStills, findObstacle } from "./host.js";
         console.log(JSON.stringify([findObstacle({ canvas: true }), findObstacle({ canvas: false })]));
-        console.log(explainStills(true));
-        console.log(explainStills(false));
+        console.log(explainStills({ secure: true, decoder: false }));
+        console.log(explainStills({ secure: false, decoder: false }));
+        console.log(explainStills({ secure: true, decoder: true }));
         """
     ).splitlines()
     free, obstacle = json.loads(told[0])
@@ -306,6 +307,7 @@ def test_what_keeps_a_page_from_live_video_and_what_makes_it_worse():
     assert "Open the notebook in" in told[1]
     assert "https or localhost" in told[2]
     assert "ssh -L" in told[2]
+    assert "sent as VP8" in told[3]
 
 
 @pytest.mark.parametrize(

@@ -166,11 +166,9 @@ def test_what_it_cannot_capture_is_told_here_and_there(studio: Studio) -> None:
     assert studio.live() == []
 
 
-def test_without_a_loudspeaker_there_is_no_microphone_and_it_says_so(
-    lab: JupyterLab, outside: Outside, server: Server
-) -> None:
-    with Firefox({"media.cubeb.force_null_context": True}) as mute:
-        notebook = lab.open(["pass"] * 4, context=mute)
+def test_one_without_a_loudspeaker_and_without_h264_says_so(lab: JupyterLab, outside: Outside, server: Server) -> None:
+    with Firefox({"media.cubeb.force_null_context": True, "media.ffmpeg.enabled": False}) as poor:
+        notebook = lab.open(["pass"] * 10, context=poor)
         studio = Studio(notebook, outside, server)
         studio.set_up()
         told = studio.run(
@@ -184,7 +182,16 @@ def test_without_a_loudspeaker_there_is_no_microphone_and_it_says_so(
         assert not bar["live"]
         assert studio.live() == []
         assert studio.value("len(me.track_publications)") == 0
+        assert not notebook.page.evaluate(DECODES)
+        assert studio.sees(studio.publish("me.set_camera_enabled(True)"), 1280).codec == "vp8"
         outside.leave(studio.guest)
+        notebook.run(0, SET_UP)
+        screen = Screen(notebook)
+        screen.run("show(codec='h264')")
+        screen.wait_for("playing")
+        screen.wait_for_picture()
+        assert "no decoder for this video" in screen.words()
+        screen.run(CLEAN_UP, 9)
         errors = notebook.errors
         notebook.close()
         assert errors == []

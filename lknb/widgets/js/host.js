@@ -61,9 +61,12 @@ export function findObstacle({ canvas }) {
 
 /**
  * Why a page gets single pictures in place of video, and what to do.
- * @param {boolean} secure
+ * @param {{ secure: boolean, decoder: boolean }} page
  */
-export function explainStills(secure) {
+export function explainStills({ secure, decoder }) {
+  if (decoder) {
+    return "Single pictures: this browser has no decoder for this video. Have it sent as VP8; Firefox on Linux plays H264 once libavcodec (FFmpeg) is installed.";
+  }
   return secure
     ? "Single pictures: this browser has no WebCodecs for video. Open the notebook in a current Chrome, Edge, Firefox or Safari."
     : "Single pictures: browsers decode video only on pages from https or localhost (ssh -L 8888:localhost:8888 host).";

@@ -163,7 +163,7 @@ export class Session {
 
   /** @param {string} codec */
   explain(codec) {
-    this.note = codec === "jpeg" ? explainStills(isSecureContext) : "";
+    this.note = codec === "jpeg" ? explainStills({ secure: isSecureContext, decoder: typeof VideoDecoder !== "undefined" }) : "";
     this.tiles.forEach((tile) => tile.update());
   }
 
