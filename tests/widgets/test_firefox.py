@@ -41,6 +41,12 @@ CAMERA = """async () => {
 
 
 @pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLab]:
+    with JupyterLab(tmp_path_factory.mktemp("firefox")) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
 def loudspeaker() -> Iterator[SoundServer | None]:
     with ExitStack() as stack:
         yield stack.enter_context(SoundServer()) if find_pulseaudio() else None
@@ -104,6 +110,7 @@ def test_the_camera_reaches_a_wheel_outside_in_three_layers_and_while_nobody_see
     studio: Studio, firefox: Firefox, record_property: Any
 ) -> None:
     camera = studio.publish("me.set_camera_enabled(True)")
+    assert studio.sees(camera, 1280).codec == "vp8", "its H264 encoder gathers a second of pictures first"
     for quality, width in (("low", 320), ("medium", 640), ("high", 1280)):
         studio.outside.call(studio.guest.set_video_quality(camera, quality))
         seen = studio.sees(camera, width)

@@ -23,6 +23,9 @@ import { BATCH_BYTES, TimeLine, pageClockUs } from "./batch.js";
 const ENCODING = 4;
 /** An encoder that is to keep a bitrate leaves pictures out without a word: what is so old does not come any more. */
 const ENCODED_WITHIN_US = 1_000_000;
+/** An encoder is tried with so many pictures, and has so long for the first. */
+const PROMPT_PICTURES = 4;
+const PROMPT_MS = 1_000;
 /** H264 levels by the size of the picture in macroblocks (H.264 table A-1), constrained baseline. */
 const H264_LEVELS = [
   { blocks: 3_600, name: "1F" },
@@ -232,10 +235,39 @@ export function videoConfig(codec, width, height, bitrate, framerate) {
 export async function encodableCodecs() {
   const video = ["h264", "vp8"];
   const answers = await Promise.all([
-    ...video.map((codec) => ask(() => VideoEncoder.isConfigSupported(videoConfig(codec, 1280, 720, 1_700_000, 30)))),
+    ...video.map(async (codec) => {
+      const config = videoConfig(codec, 1280, 720, 1_700_000, 30);
+      return (await ask(() => VideoEncoder.isConfigSupported(config))) && isPrompt(videoConfig(codec, 320, 180, 200_000, 30));
+    }),
     ask(() => AudioEncoder.isConfigSupported({ codec: "opus", sampleRate: 48_000, numberOfChannels: 1, bitrate: 24_000 })),
   ]);
   return [...video, "opus"].filter((_, index) => answers[index]);
+}
+
+/**
+ * Whether an encoder gives pictures back before it has many more: Firefox's H264 on Linux gathers 1.4 s of them first, and
+ * keeps to the first bitrate. One that has had no time yet is believed.
+ * @param {VideoEncoderConfig} config
+ * @returns {Promise<boolean>}
+ */
+function isPrompt(config) {
+  const { width, height } = config;
+  return new Promise((resolve) => {
+    const encoder = new VideoEncoder({ output: () => end(true), error: () => end(false) });
+    const timer = setTimeout(() => end(encoder.encodeQueueSize > 0), PROMPT_MS);
+    const end = (/** @type {boolean} */ prompt) => {
+      clearTimeout(timer);
+      if (encoder.state !== "closed") encoder.close();
+      resolve(prompt);
+    };
+    encoder.configure(config);
+    const grey = new Uint8Array((width * height * 3) / 2).fill(128);
+    for (let n = 0; n < PROMPT_PICTURES; n += 1) {
+      const frame = new VideoFrame(grey, { format: "I420", codedWidth: width, codedHeight: height, timestamp: n * 33_333 });
+      encoder.encode(frame, { keyFrame: n === 0 });
+      frame.close();
+    }
+  });
 }
 
 /** @param {() => Promise<{ supported?: boolean }>} isSupported */
