@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from lknb.errors import MediaError
@@ -31,10 +31,10 @@ class TestPattern(RunningSource):
     ) -> None:
         super().__init__("video", "pattern")
         check_number("a rate of pictures", fps)
-        if not (isinstance(width, Integral) and isinstance(height, Integral)):
-            raise MediaError(f"a test pattern has whole numbers of pixels, not {width!r} x {height!r}")
-        self.width = int(width)
-        self.height = int(height)
+        try:
+            self.width, self.height = index(width), index(height)
+        except TypeError:
+            raise MediaError(f"a test pattern has whole numbers of pixels, not {width!r} x {height!r}") from None
         self.fps = fps
         self.color = color
 
