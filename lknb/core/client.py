@@ -167,6 +167,8 @@ class CoreClient:
         future: concurrent.futures.Future[Reply] = concurrent.futures.Future()
         try:
             message = encode_message({**header, "id": request_id}, buffers)
+        except WireError:
+            raise
         except (TypeError, ValueError) as error:
             raise CoreError(f"the room core cannot be asked to {header.get('op')}: {error}") from error
         self._pending[request_id] = future
