@@ -21,7 +21,7 @@ from lknb import errors
 from lknb.core.channel import Channel
 from lknb.core.child import CoreProcess
 from lknb.core.message import Buffer, Header, Message, encode_message
-from lknb.errors import ConnectError, CoreError, LknbError, MediaDevicesError
+from lknb.errors import ConnectError, CoreError, LknbError, MediaDevicesError, WireError
 
 logger = logging.getLogger(__name__)
 
