@@ -263,6 +263,10 @@ class Peer(ABC):
         raw = await self.call("audio", track_sid=track_sid)
         return None if raw is None else AudioReport(**raw)
 
+    async def loudness(self, track_sid: str) -> list[float]:
+        """RMS, 0 to 1, of each 10 ms heard of an audio track so far; official wheel and lknb.rtc."""
+        return list(await self.call("loudness", track_sid=track_sid))
+
     async def wait_video(
         self, track_sid: str, accept: Callable[[VideoReport], bool], deadline_s: float = 15.0
     ) -> VideoReport:

@@ -76,6 +76,7 @@ class AudioReader:
         self.track, self.subscription = track, subscription
         self.frames = 0
         self.heard = np.zeros(SAMPLE_RATE_HZ // 2, np.float64)
+        self.loudness: list[float] = []
         self.stream = rtc.AudioStream(track, sample_rate=SAMPLE_RATE_HZ, num_channels=1)
         self.task = asyncio.ensure_future(self._read())
 
@@ -83,6 +84,7 @@ class AudioReader:
         async for event in self.stream:
             samples = np.frombuffer(event.frame.data, np.int16) / 32768.0
             self.frames += 1
+            self.loudness.append(float(np.sqrt(np.mean(samples**2))))
             self.heard = np.concatenate((self.heard, samples))[-len(self.heard) :]
 
     async def report(self) -> dict[str, Any]:
@@ -300,6 +302,11 @@ class RoomChild:
 
     async def do_video(self, track_sid: str) -> dict[str, Any] | None:
         return await self._report(track_sid, VideoReader)
+
+    async def do_loudness(self, track_sid: str) -> list[float]:
+        reader = self.readers[track_sid]
+        assert isinstance(reader, AudioReader)
+        return reader.loudness
 
     async def do_audio(self, track_sid: str) -> dict[str, Any] | None:
         return await self._report(track_sid, AudioReader)
