@@ -92,8 +92,9 @@ class MediaReader:
         """Which moment of the file is played now, in microseconds from its start; after a wish to seek, where that leads."""
         with self._changed:
             play_us = self._clock.position_us
-            if self._seek_us is not None or play_us is None:
-                return self._seek_us or self._aim_us or 0
+            aims_us = (aim for aim in (self._seek_us, self._aim_us) if aim is not None)
+            if (aim_us := next(aims_us, None)) is not None or play_us is None:
+                return aim_us or 0
             play_us = min(play_us, max(self._end_us, self._from_us))
             return play_us - max((start for start in self._starts_us if start <= play_us), default=0)
 
@@ -107,6 +108,8 @@ class MediaReader:
             aim_us, self._seek_us = self._seek_us, None
             if self._stopped:
                 return False
+            if aim_us is not None:
+                self._aim_us = self._from_us = aim_us
         if aim_us is None:
             self._container.seek(self._start_us)
             self._offset_us = self._end_us - self._start_us
@@ -118,7 +121,6 @@ class MediaReader:
         if self._can_rewind:
             self._container.seek(self._start_us + aim_us)
         self._offset_us = -self._start_us
-        self._aim_us = self._from_us = aim_us
         self._last_us.clear()
         self._starts_us = [0]
         self._end_us = 0
@@ -176,9 +178,9 @@ class MediaReader:
 
     def _arrive(self, play_us: int) -> None:
         """The file can be read from where the seek leads to: start the clock there."""
-        self._aim_us = None
         self._put_marker(Marker("seek", play_us))
         self._clock.set(play_us)
+        self._aim_us = None
 
     def _play_us(self, packet: av.Packet[Any], stream: Stream) -> int:
         time = packet.pts if packet.pts is not None else packet.dts
