@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import secrets
 import sys
@@ -78,13 +79,18 @@ async def connect(
         address, api_key, api_secret = server.url, server.api_key, server.api_secret
     else:
         api_key, api_secret = os.environ.get(KEY_VARIABLE, ""), os.environ.get(SECRET_VARIABLE, "")
-    if token is None:
-        if not api_key or not api_secret:
-            raise ConnectError(_what_to_set(api_key, api_secret, by_variable=url is None), "not_allowed")
-        who = identity if identity is not None else f"guest-{secrets.token_hex(3)}"
-        token = make_token(api_key, api_secret, who, room, name=name or "", can_update_own_metadata=True)
+    if token is None and not (api_key and api_secret):
+        raise ConnectError(_what_to_set(api_key, api_secret, by_variable=url is None), "not_allowed")
+    who = identity if identity is not None else f"guest-{secrets.token_hex(3)}"
+
+    def fresh_token() -> str:
+        return make_token(api_key, api_secret, who, room, name=name or "", can_update_own_metadata=True)
+
     joined = Room()
-    await joined.connect(address, token, options)
+    await joined.connect(address, token if token is not None else fresh_token(), options)
+    if token is None and joined._way_in is not None:
+        # ours is good for minutes, and a call may be left and joined again after hours
+        joined._way_in = dataclasses.replace(joined._way_in, make_token=fresh_token)
     return joined
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import weakref
 from typing import Any
 
 import jwt
 import pytest
 
 import lknb
+from lknb.access import make_token
 from lknb.core.client import CoreClient
 from lknb.errors import ConnectError, DevServerError
+from lknb.rtc.way_in import join_again
 from tests.rtc.scripted_core import ScriptedCore
 
 SECRET = "s" * 32
@@ -110,6 +114,35 @@ async def test_a_token_needs_no_keys(core: ScriptedCore, monkeypatch: pytest.Mon
     assert (url, claims) == ("wss://cloud", {"sub": "somebody"})
     monkeypatch.setenv("LIVEKIT_URL", "wss://environment")
     assert (await asked(core, token=token))[0] == "wss://environment"
+
+
+async def test_a_room_is_joined_again_with_a_fresh_token(core: ScriptedCore, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def make(*arguments: Any, **options: Any) -> str:
+        made.append(make_token(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr(sys.modules["lknb.connect"], "make_token", make)
+    room = await lknb.connect("studio", auto_subscribe=False)
+    for times in (2, 3):
+        await room.disconnect()
+        await join_again(room)
+        assert len(made) == times
+    headers = core.sent("connect")
+    assert [header["token"] for header in headers] == made
+    claims = [jwt.decode(token, options={"verify_signature": False}) for token in made]
+    assert len({(it["sub"], it["video"]["room"]) for it in claims}) == 1
+    assert all(it["video"]["canUpdateOwnMetadata"] for it in claims)
+    assert headers[0]["options"] == headers[-1]["options"]
+    await join_again(room)
+    assert len(core.sent("connect")) == 3, "it is joined already"
+    await room.disconnect()
+    assert room._way_in is not None
+    held = weakref.ref(room._way_in.make_token)
+    del room
+    gc.collect()
+    assert held() is None, "the key went with the room"
 
 
 async def test_the_options_reach_the_core(core: ScriptedCore) -> None:

@@ -1,6 +1,7 @@
 """The public room API: a drop-in for `livekit.rtc`, so that `from lknb import rtc` replaces `from livekit import rtc`.
 
     room.py               a room: joining, leaving, waiting        room_info.py, room_sid.py   what is known of it
+    way_in.py             how it was joined, to be joined again
     core_room.py          the room as the core process has it: requests out, events in, on one loop
     announcer.py          from what happened in the roster to the events users hear; data_announcer.py from data packets
     event_emitter.py      handlers and their rules

@@ -31,6 +31,7 @@ from lknb.rtc.participant import Participant, RemoteParticipant
 from lknb.rtc.room_info import RoomInfo, RtcStats
 from lknb.rtc.track import RemoteTrack
 from lknb.rtc.track_list import TrackList
+from lknb.rtc.way_in import WayIn
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Room(RoomInfo):
         self._active_speakers: list[Participant] = []
         self._joining: asyncio.Future[Any] | None = None
         self._leaving: asyncio.Future[None] | None = None
+        self._way_in: WayIn | None = None
         self._conditions: dict[asyncio.Future[Any], Callable[[], Any]] = {}
         self._handlers: Mapping[str, Callable[[Mapping[str, Any], list[bytes]], None]] = {
             "signal": lambda _, buffers: self._take_signal(rtc.SignalResponse.FromString(buffers[0])),
@@ -87,7 +89,9 @@ class Room(RoomInfo):
         try:
             core = CoreRoom.open(CoreClient.shared(), loop, self._receive, self._core_lost)
             try:
-                self._begin(core, await self._join(core, url, token, options), options)
+                response = await self._join(core, url, token, options)
+                self._way_in = WayIn(url, lambda: token, options, loop)
+                self._begin(core, response, options)
             except BaseException:
                 # the core may have joined already when the cancellation came
                 core.abandon()

@@ -11,6 +11,7 @@ from lknb.errors import LknbError
 from lknb.rtc.local_device import SOURCES
 from lknb.rtc.page_source import Device, ScreenShareCaptureOptions
 from lknb.rtc.room import Room
+from lknb.rtc.way_in import join_again
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,16 @@ class CallButtons:
             client = header["client"] if header["able"] else ""
             click = (header["device"], header["action"], client, header["device_id"])
             core.call(lambda: self._start(header["client"], self._act(*click)))
+
+    def press_join(self, client: str) -> None:
+        """Join was pressed in the page `client`; on any thread."""
+        way = self._room._way_in
+        if way is None:
+            return
+        try:
+            way.loop.call_soon_threadsafe(lambda: self._start(client, join_again(self._room)))
+        except RuntimeError:
+            self._refuse(client, "What joined the room has ended. Join it in a cell: await lknb.connect(...)")
 
     def follow_devices(self) -> None:
         """The page has other devices than before, as the core tells it; on any thread."""

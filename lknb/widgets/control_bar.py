@@ -1,4 +1,11 @@
-"""`ControlBar`: camera, microphone, screen and the way out, as buttons of a page that captures."""
+"""`ControlBar`: camera, microphone, screen, the way out and in again, as buttons of a page that captures.
+
+A room that was left has no lane, so the way in is pressed over the comm:
+
+    page -> kernel   {"type": "join", client}
+    kernel -> page   {"type": "again"}                    the room was joined, and has another lane
+                     {"type": "refused", client, detail}
+"""
 
 from __future__ import annotations
 
@@ -21,7 +28,8 @@ from lknb.widgets.watch import Watch
 
 
 class ControlBar(LaneWidget):
-    """Buttons for one's own camera, microphone and screen in a room, with menus of devices, and one to leave.
+    """Buttons for one's own camera, microphone and screen in a room, with menus of devices; and one to
+    leave, or to join again as before.
 
         ControlBar(room)
 
@@ -57,7 +65,7 @@ class ControlBar(LaneWidget):
         self.tab.followers.add(self)
         self._watch = Watch(self._changed)
         self._watch.follow([(room, ROOM_EVENTS)])
-        self._join()
+        self._follow_room()
 
     @property
     def room(self) -> Room:
@@ -84,26 +92,30 @@ class ControlBar(LaneWidget):
 
     # ------------------------------------------------------------------ the room, on its loop
 
-    def _join(self) -> None:
+    def _follow_room(self) -> bool:
+        """Whether the room was joined since: pages get lanes to that now."""
         core = self._in_room._core
         # another core process counts its rooms from the first again
-        if core is not None and (core.client, core.handle) != (self._client, self._room):
-            self._leave_lanes()
-            self.able = True
-            joined_before = self._client is not None
-            self._join_lanes(core.client, core.handle)
-            if joined_before:
-                # pages still have lanes to the room that was left
-                self.send({"type": "again"})
+        if core is None or (core.client, core.handle) == (self._client, self._room):
+            return False
+        self._leave_lanes()
+        self.able = True
+        self._join_lanes(core.client, core.handle)
+        return True
 
     def _changed(self) -> None:
-        self._join()
+        if self._follow_room():
+            # pages still have lanes to the room that was left, or were told that there is none
+            self.send({"type": "again"})
         shown = self._describe()
         if self.comm is not None and shown != self._shown:
             self.set_trait("_shown", shown)
 
     def _describe(self) -> dict[str, Any]:
-        return {**self._buttons.describe(), "tab": self.tab.connected}
+        shown = {**self._buttons.describe(), "tab": self.tab.connected}
+        if not shown["connected"]:
+            shown["can_join"] = self._in_room._way_in is not None
+        return shown
 
     def follow_tab(self) -> None:
         """The camera page has come, or gone."""
@@ -114,6 +126,11 @@ class ControlBar(LaneWidget):
     def _handle_custom_msg(self, content: Any, buffers: Sequence[Any]) -> None:
         self.hears_while_busy = threading.current_thread() is not threading.main_thread()
         super()._handle_custom_msg(content, buffers)
+
+    def _handle_join(self, content: Mapping[str, Any], buffers: Sequence[Any]) -> None:
+        self._buttons.press_join(content["client"])
+
+    _page_messages: ClassVar = {**LaneWidget._page_messages, "join": _handle_join}
 
     def _on_core_event(self, header: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
         if header["type"] == "click":

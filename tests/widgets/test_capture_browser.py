@@ -284,6 +284,15 @@ def test_leaving_frees_the_device_and_the_room_can_be_joined_again(studio: Studi
     wait_until_sync(lambda: studio.bar()["status"] == "", 20, what="the page has a lane again")
     camera = studio.publish("me.set_camera_enabled(True)")
     studio.sees(camera, 1280)
+    studio.notebook.page.locator(".lknb-bar-leave").click()
+    studio.outside.call(studio.guest.wait_event("participant_disconnected", participant="me", count=2))
+    wait_until_sync(lambda: "Not in the room" in studio.bar()["status"], what="the bar says so")
+    studio.notebook.page.locator(".lknb-bar-join").click()
+    studio.outside.call(studio.guest.wait_event("participant_connected", participant="me", count=2))
+    wait_until_sync(lambda: studio.bar()["status"] == "", 20, what="the page has joined")
+    camera = studio.publish("room.local_participant.set_camera_enabled(True)")
+    studio.sees(camera, 1280)
+    assert studio.bar()["fault"] == ""
 
 
 def test_two_pages_on_one_kernel_and_a_click_hands_over(studio: Studio) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from lknb.errors import MediaDevicesError, MediaError, TrackError
+from lknb.errors import ConnectError, MediaDevicesError, MediaError, TrackError
 from lknb.rtc.enumeration import TrackSource
 from lknb.rtc.media_file import MediaFile
-from lknb.rtc.option import TrackPublishOptions
+from lknb.rtc.option import RoomOptions, TrackPublishOptions
 from lknb.rtc.room import Room
 from lknb.widgets import CallPanel, CameraPreview, ControlBar, DevicePicker, PublishPanel, comm
 from lknb.widgets.page_bridge import WAIT_S, PageBridge
@@ -60,7 +60,7 @@ class TestControlBar:
         publication.track.mute()
         assert bar._shown["camera"] == "muted"
         await room.disconnect()
-        assert bar._shown == {"connected": False, "tab": False}
+        assert bar._shown == {"connected": False, "tab": False, "can_join": True}
         assert repr(bar) == "ControlBar('studio')"
 
     async def test_buttons(self, core: ScriptedCore, room: Room) -> None:
@@ -139,6 +139,65 @@ class TestControlBar:
         await wait_until(lambda: bar._shown["connected"])
         assert bar.core_room != before
         assert {"type": "again"} in bar.comm.custom
+
+    async def test_join_joins_as_before(self, core: ScriptedCore, room: Room) -> None:
+        panel = CallPanel(room)
+        bar = panel.bar
+        options = RoomOptions(auto_subscribe=False)
+        await room.disconnect()
+        await room.connect("ws://elsewhere", "another token", options)
+        for _ in range(2):
+            press(core, bar, "room", "leave")
+            await wait_until(lambda: not room.isconnected() and not bar._shown["connected"])
+            assert panel.grid.tiles == []
+            bar.comm.arrive({"type": "join", "client": "page"})
+            # one that comes while the first is under way, and one that is too late
+            bar.comm.arrive({"type": "join", "client": "another page"})
+            await wait_until(lambda: bar._shown["connected"])
+            bar.comm.arrive({"type": "join", "client": "page"})
+            header = core.sent("connect")[-1]
+            assert (header["url"], header["token"]) == ("ws://elsewhere", "another token")
+            assert not header["options"]["auto_subscribe"]
+            await wait_until(lambda: bool(panel.grid.tiles))
+            people = {tile.participant for tile in panel.grid.tiles}
+            assert people == {room.local_participant, *room.remote_participants.values()}
+        assert len(core.sent("connect")) == 4
+        assert not [said for said in bar.comm.custom if said["type"] == "refused"]
+        panel.close()
+
+    async def test_why_it_cannot_join_is_told_to_the_page(self, core: ScriptedCore, room: Room) -> None:
+        def refuse(header: Any, buffers: Any) -> Any:
+            raise ConnectError("nobody listens there", "unreachable")
+
+        bar = ControlBar(room)
+        await room.disconnect()
+        answer, core.respond["connect"] = core.respond["connect"], refuse
+        bar.comm.arrive({"type": "join", "client": "page"})
+        told = {"type": "refused", "client": "page", "detail": "nobody listens there"}
+        await wait_until(lambda: told in bar.comm.custom)
+        assert bar._shown["can_join"], "and it can be tried again"
+        core.respond["connect"] = answer
+        bar.comm.arrive({"type": "join", "client": "page"})
+        await wait_until(lambda: bar._shown["connected"])
+
+    async def test_a_room_that_was_never_joined(self, core: ScriptedCore) -> None:
+        room = Room()
+        bar = ControlBar(room)
+        assert bar._shown == {"connected": False, "tab": False, "can_join": False}
+        bar.comm.arrive({"type": "join", "client": "page"})
+        await room.connect("ws://somewhere", "token")
+        # its pages were told that there is no room
+        assert {"type": "again"} in bar.comm.custom
+        assert len(core.sent("connect")) == 1
+        await room.disconnect()
+
+    async def test_what_lets_somebody_in_is_shown_nowhere(self, core: ScriptedCore) -> None:
+        room = Room()
+        await room.connect("ws://somewhere", "a secret token")
+        bar = ControlBar(room)
+        await room.disconnect()
+        texts = [repr(room), repr(room._way_in), repr(vars(room)), repr(bar.get_state()), repr(bar.comm.custom)]
+        assert not [text for text in texts if "secret" in text]
 
     async def test_it_is_for_a_room(self) -> None:
         for widget in (ControlBar, CallPanel, PublishPanel):

@@ -137,6 +137,19 @@ export class CaptureSession {
     this.#update();
   }
 
+  /** The person wants to be in the room again, which has no lane until then. */
+  join() {
+    this.refusal = "";
+    this.devices.fault = null;
+    try {
+      this.model.send({ type: "join", client: this.dialer.client });
+      this.#update();
+    } catch {
+      // the comm is closed
+      this.#orphan();
+    }
+  }
+
   /**
    * @param {CaptureCommand} command
    * @param {Transferable[]} [transfer]

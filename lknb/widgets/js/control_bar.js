@@ -1,4 +1,4 @@
-// The buttons of a call: camera, microphone, screen, leave; what is live, and in words what is wrong.
+// The buttons of a call: camera, microphone, screen, leave or join; what is live, and in words what is wrong.
 
 import { listDevices } from "./device_list.js";
 import { drawing, make, setText } from "./dom.js";
@@ -16,6 +16,7 @@ const MICROPHONE_OFF_LINES =
 const SCREEN_LINES = "M4 5h16v11H4zM9 20h6M12 16v4M12 13V8M9.8 10.2L12 8l2.2 2.2";
 const OPEN_LINES = "M11 5H5v14h14v-6M14 4h6v6M20 4l-9 9";
 const LEAVE_LINES = "M14 4H6v16h8M10 12h10M17 9l3 3-3 3";
+const JOIN_LINES = "M10 4h8v16h-8M4 12h10M11 9l3 3-3 3";
 
 /** What a click waits for at most before the button can be pressed again. */
 const PENDING_MS = 10_000;
@@ -176,6 +177,10 @@ export class ControlBarView {
     this.mark = make("span", "lknb-bar-mark", {}, make("span", "lknb-bar-dot", { "aria-hidden": "true" }), "Live");
     this.leave = make("button", "lknb-bar-button lknb-bar-leave", { type: "button", title: "Leave the room" }, make("span", "lknb-bar-icon", {}, drawing(LEAVE_LINES)), make("span", "lknb-bar-label", {}, "Leave"));
     this.leave.addEventListener("click", () => session.click("room", "leave"));
+    // the one thing to do then: its name stays where others have room for their drawing only
+    this.join = make("button", "lknb-bar-button lknb-bar-join", { type: "button", title: "Join the room again" }, make("span", "lknb-bar-icon", {}, drawing(JOIN_LINES)), "Join");
+    this.join.addEventListener("click", () => this.#joinAgain());
+    this.joiningTimer = 0;
     this.status = make("div", "lknb-bar-status", { role: "status" });
     this.title = make("div", "lknb-bar-title");
     this.detail = make("div", "");
@@ -187,7 +192,7 @@ export class ControlBarView {
     this.hint = make("div", "lknb-bar-hint", { role: "status" });
     this.wasOpened = false;
     this.fault = make("div", "lknb-bar-fault", { role: "alert" }, this.title, this.detail);
-    const row = make("div", "lknb-bar-row", { role: "group", "aria-label": "Call" }, ...this.buttons.map(({ element }) => element), this.mark, this.leave);
+    const row = make("div", "lknb-bar-row", { role: "group", "aria-label": "Call" }, ...this.buttons.map(({ element }) => element), this.mark, this.leave, this.join);
     this.ask = this.#makeAsk();
     this.root = make("div", "lknb-bar", {}, row, this.ask, this.status, this.fault);
     host.append(this.root);
@@ -208,8 +213,29 @@ export class ControlBarView {
   }
 
   dispose() {
+    this.#settleJoin();
     this.session.detach(this);
     this.root.remove();
+  }
+
+  #joinAgain() {
+    this.joiningTimer = setTimeout(() => {
+      this.#settleJoin();
+      this.update();
+    }, PENDING_MS);
+    this.session.join();
+  }
+
+  #settleJoin() {
+    clearTimeout(this.joiningTimer);
+    this.joiningTimer = 0;
+  }
+
+  #explainOutside() {
+    if (this.joiningTimer) return "Joining…";
+    // the camera page is not told: its way in is that of the notebook
+    if (this.shown.can_join ?? true) return "Not in the room any more.";
+    return "Not in a room yet. Connect first, in a cell: room = await lknb.connect(...), then show the buttons of that room.";
   }
 
   /** Words and buttons for a call in a cell that cannot have a screen without a click. */
@@ -234,14 +260,20 @@ export class ControlBarView {
     const live = helped ? this.buttons.map(({ device }) => device).filter((device) => shown[device] === "page") : here;
     this.mark.hidden = !live.length;
     this.mark.title = `${helped ? "The camera page" : "This page"} sends: ${live.join(", ")}`;
-    this.leave.disabled = !shown.connected || session.state !== "open";
+    this.leave.disabled = session.state !== "open";
+    this.leave.hidden = !shown.connected;
+    if (shown.connected || session.refusal) this.#settleJoin();
+    const isGone = session.isKernelGone || this.isDisconnected();
+    this.join.hidden = !shown.can_join;
+    this.join.disabled = isGone || !!this.joiningTimer;
+    this.join.classList.toggle("lknb-bar-busy", !!this.joiningTimer);
     const isWaiting = !!session.devices.screen.wanted;
     this.ask.hidden = !isWaiting;
     const asking = [...session.devices.asking].filter((device) => device !== "screen" || !isWaiting);
     const waits = session.state === "connecting" ? session.detail || "Connecting…" : session.state === "ended" ? session.detail : "";
     const asks = asking.length ? `Your browser may ask about the ${asking.join(" and the ").replace("screen_audio", "sound")}: allow it there.` : "";
     const helps = helped ? "Camera and microphone are those of the camera page, in your browser." : "";
-    setText(this.status, shown.connected ? asks || waits || helps : "Not in the room any more.");
+    setText(this.status, isGone ? session.detail : shown.connected ? asks || waits || helps : this.#explainOutside());
     this.status.hidden = !this.status.textContent;
     const fault = (helped ? null : session.obstacle) ?? session.devices.fault;
     setText(this.title, fault?.title ?? (session.refusal ? "That did not work" : ""));
