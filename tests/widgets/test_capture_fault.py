@@ -287,3 +287,60 @@ def test_a_permission_that_is_taken_back_while_live(lab: JupyterLab, outside: Ou
         assert "blocked for this page" in studio.bar()["fault"]
         told = [it for it in studio.value("heard") if it[0] == "error"]
         assert sorted(told) == [["error", "camera", "denied"], ["error", "microphone", "denied"]]
+
+
+# stubs: a microphone that may not be used, and a device that the browser takes away
+DENY_MICROPHONE = """
+globalThis.lknbTake = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+navigator.mediaDevices.getUserMedia = (asked) =>
+  asked.audio ? Promise.reject(new DOMException("stub", "NotAllowedError")) : lknbTake(asked);
+globalThis.lknbQuery = navigator.permissions.query.bind(navigator.permissions);
+navigator.permissions.query = async (asked) => (asked.name === "microphone" ? { state: "denied" } : lknbQuery(asked));
+0;
+"""
+ALLOW_MICROPHONE = """
+navigator.mediaDevices.getUserMedia = lknbTake;
+navigator.permissions.query = lknbQuery;
+0;
+"""
+TAKE_AWAY = """(kind) => {
+  const track = lknbTracks.find((it) => it.kind === kind && it.readyState === "live");
+  track.stop();
+  track.dispatchEvent(new Event("ended"));
+}"""
+PREVIEW = """() => {
+  const preview = document.querySelector(".lknb-preview");
+  const [fault, button] = [".lknb-bar-fault", ".lknb-bar-button"].map((it) => preview.querySelector(it));
+  return [preview.dataset.live, fault.hidden ? "" : fault.textContent, button.textContent];
+}"""
+
+
+def test_a_preview_keeps_the_device_that_is_not_at_fault(lab: JupyterLab, outside: Outside, server: Server) -> None:
+    with open_studio(lab, outside, server) as studio:
+        page = studio.notebook.page
+        page.evaluate(DENY_MICROPHONE)
+        studio.notebook.run(3, "preview = lknb.CameraPreview()\npreview")
+        wait_until_sync(lambda: studio.live() == ["video"], 20, what="the picture is there all the same")
+        wait_until_sync(lambda: page.evaluate(PREVIEW)[1] != "", what="what is wrong is said")
+        live, fault, button = page.evaluate(PREVIEW)
+        assert (live, button) == ("true", "Stop the camera")
+        assert fault.startswith("The microphone is blocked for this page")
+        assert "camera" not in fault
+        page.evaluate(ALLOW_MICROPHONE)
+        start = page.locator(".lknb-preview .lknb-bar-button")
+        start.click()
+        wait_until_sync(lambda: studio.live() == [], what="let go of")
+        start.click()
+        wait_until_sync(lambda: studio.live() == ["audio", "video"], 20, what="both are there")
+        assert page.evaluate(PREVIEW) == ["true", "", "Stop the camera"]
+        page.evaluate(TAKE_AWAY, "video")
+        wait_until_sync(lambda: page.evaluate(PREVIEW)[1].startswith("The camera is gone"), what="it is said")
+        assert page.evaluate(PREVIEW)[::2] == ["false", "Stop the microphone"]
+        assert studio.live() == ["audio"]
+        page.evaluate(TAKE_AWAY, "audio")
+        wait_until_sync(lambda: "The microphone is gone" in page.evaluate(PREVIEW)[1], what="so is the other")
+        assert "The camera is gone" in page.evaluate(PREVIEW)[1]
+        assert page.evaluate(PREVIEW)[::2] == ["false", "Show my camera"]
+        start.click()
+        wait_until_sync(lambda: studio.live() == ["audio", "video"], 20, what="and anew")
+        assert page.evaluate(PREVIEW) == ["true", "", "Stop the camera"]

@@ -5,12 +5,20 @@ import { cameraOf, currentObstacle, isForbidden, listDevices, microphoneOf } fro
 import { make, setText } from "./dom.js";
 import { KernelWatch } from "./kernel_watch.js";
 
+/** @typedef {import("./device_fault.js").DeviceFault} DeviceFault */
+
 const PREVIEW_KINDS = /** @type {("camera" | "microphone")[]} */ (["camera", "microphone"]);
 const PREVIEW_SIZE = { width: 1280, height: 720, fps: 30 };
 const PREVIEW_SOUND = { echo_cancellation: true, noise_suppression: true, auto_gain_control: true };
 const METER_MS = 100;
-/** Nobody could tell this page to let go of its devices any more. */
+const PREVIEW_LOSS_HELP = "It was unplugged, or its driver failed. Choose another one in the menu, or plug it in and start the preview anew.";
+/** Nobody could tell this page to let go of its devices any more. @type {DeviceFault} */
 const KERNEL_GONE = { reason: "closed", title: "The kernel is gone", detail: "Run the cell again." };
+
+/** @param {MediaStreamConstraints} wanted */
+async function obtainTracks(wanted) {
+  return (await navigator.mediaDevices.getUserMedia(wanted)).getTracks();
+}
 
 class PreviewView {
   /**
@@ -38,9 +46,9 @@ class PreviewView {
     this.meter = make("span", "lknb-bar-meter", { "aria-hidden": "true" });
     this.start.append(make("span", "lknb-preview-label"), this.meter);
     this.menus = PREVIEW_KINDS.map((kind) => this.#makeMenu(kind));
-    this.title = make("div", "lknb-bar-title");
-    this.detail = make("div", "");
-    this.fault = make("div", "lknb-bar-fault", { role: "alert" }, this.title, this.detail);
+    this.fault = make("div", "lknb-bar-fault", { role: "alert" });
+    /** By device, or of the page. @type {Map<string, DeviceFault>} */
+    this.faults = new Map();
     const row = make("div", "lknb-bar-row", {}, this.start, ...this.menus.map(({ element }) => element));
     this.root = make("div", "lknb-bar lknb-preview", {}, this.screen, row, this.fault);
     host.append(this.root);
@@ -48,7 +56,7 @@ class PreviewView {
     this.onChosen = () => this.#choose();
     PREVIEW_KINDS.forEach((kind) => model.on(`change:${kind}`, this.onChosen));
     navigator.mediaDevices?.addEventListener("devicechange", this.onDevices);
-    this.#fail(currentObstacle());
+    this.#tell({ page: currentObstacle() });
     this.#update();
     this.refresh();
   }
@@ -63,44 +71,68 @@ class PreviewView {
 
   async open() {
     const obstacle = this.isKernelGone ? KERNEL_GONE : currentObstacle();
-    this.#fail(obstacle);
+    this.#tell({ page: obstacle, camera: null, microphone: null });
     if (obstacle) return;
     this.starts += 1;
     const number = this.starts;
     this.watch.start();
-    const video = this.hasPicture ? cameraOf({ device_id: this.model.get("camera"), constraints: PREVIEW_SIZE }) : false;
-    const audio = microphoneOf({ device_id: this.model.get("microphone"), constraints: PREVIEW_SOUND });
-    try {
-      const stream = await this.#take(video, audio);
-      if (number !== this.starts) {
-        stream.getTracks().forEach((track) => track.stop());
-        return;
-      }
-      this.#release();
-      this.stream = stream;
-      stream.getTracks().forEach((track) => {
-        track.onended = () => this.#lose(track.kind === "video" ? "camera" : "microphone");
-      });
-      this.video.srcObject = stream;
-      this.video.play().catch(() => {});
-      this.#measure(stream);
-    } catch (error) {
-      if (number !== this.starts) return;
-      this.stop();
-      this.#fail(explainFault(error, this.hasPicture ? "camera" : "microphone"));
+    const { tracks, faults } = await this.#take();
+    if (number !== this.starts) {
+      tracks.forEach((track) => track.stop());
+      return;
     }
+    this.#release();
+    if (tracks.length) this.#show(new MediaStream(tracks));
+    else this.stop();
+    this.#tell({ camera: null, microphone: null, ...faults });
     this.#update();
     this.refresh();
   }
 
-  /** A camera without a microphone is a picture all the same. */
-  async #take(/** @type {MediaTrackConstraints | false} */ video, /** @type {MediaTrackConstraints} */ audio) {
+  /**
+   * Both are asked for in one question, and where that fails each by itself: a microphone that is denied, in use or not there
+   * does not take the picture away.
+   * @returns {Promise<{ tracks: MediaStreamTrack[], faults: Record<string, DeviceFault> }>}
+   */
+  async #take() {
+    const camera = { video: cameraOf({ device_id: this.model.get("camera"), constraints: PREVIEW_SIZE }) };
+    const microphone = { audio: microphoneOf({ device_id: this.model.get("microphone"), constraints: PREVIEW_SOUND }) };
+    const wishes = this.hasPicture ? { camera, microphone } : { microphone };
+    const kinds = PREVIEW_KINDS.filter((kind) => kind in wishes);
+    /** @type {Record<string, DeviceFault>} */
+    const faults = {};
     try {
-      return await navigator.mediaDevices.getUserMedia({ video, audio });
+      return { tracks: await obtainTracks(Object.assign({}, ...Object.values(wishes))), faults };
     } catch (error) {
-      if (!video || !(error instanceof DOMException) || error.name !== "NotFoundError") throw error;
-      return navigator.mediaDevices.getUserMedia({ video });
+      const forbidden = await Promise.all(kinds.map(isForbidden));
+      const isRefusal = error instanceof DOMException && error.name === "NotAllowedError";
+      // whoever has just closed the question is not asked once more
+      if (kinds.length === 1 || (isRefusal && !forbidden.includes(true))) {
+        faults[kinds[0]] = explainFault(error, kinds[0]);
+        return { tracks: [], faults };
+      }
+      const tracks = [];
+      for (const [index, kind] of kinds.entries()) {
+        try {
+          if (forbidden[index]) throw new DOMException("denied", "NotAllowedError");
+          tracks.push(...(await obtainTracks({ camera, microphone }[kind])));
+        } catch (own) {
+          faults[kind] = explainFault(own, kind);
+        }
+      }
+      return { tracks, faults };
     }
+  }
+
+  /** @param {MediaStream} stream */
+  #show(stream) {
+    this.stream = stream;
+    stream.getTracks().forEach((track) => {
+      track.onended = () => this.#lose(track);
+    });
+    this.video.srcObject = stream;
+    this.video.play().catch(() => {});
+    this.#measure(stream);
   }
 
   stop() {
@@ -110,31 +142,42 @@ class PreviewView {
     this.#update();
   }
 
-  /** @param {"camera" | "microphone"} device */
-  async #lose(device) {
-    this.stop();
+  /** The browser took a device away; the other one goes on. @param {MediaStreamTrack} track */
+  async #lose(track) {
+    const device = track.kind === "video" ? "camera" : "microphone";
+    const { stream } = this;
+    stream?.removeTrack(track);
+    if (device === "microphone") this.#quiet();
+    if (!stream?.getTracks().length) this.stop();
+    this.#update();
     const isDenied = await isForbidden(device);
-    this.#fail(isDenied ? explainFault(new DOMException("taken back", "NotAllowedError"), device) : explainLoss(device));
+    // meanwhile it may have been taken again
+    if (this.stream && this.stream !== stream) return;
+    this.#tell({ [device]: isDenied ? explainFault(new DOMException("taken back", "NotAllowedError"), device) : { ...explainLoss(device), detail: PREVIEW_LOSS_HELP } });
     this.refresh();
   }
 
   #orphan() {
     this.isKernelGone = true;
     this.stop();
-    this.#fail(KERNEL_GONE);
+    this.#tell({ page: KERNEL_GONE, camera: null, microphone: null });
   }
 
-  #release() {
+  #quiet() {
     clearInterval(this.meterTimer);
     this.context?.close();
     this.context = null;
+    this.meter.style.setProperty("--lknb-level", "0");
+  }
+
+  #release() {
+    this.#quiet();
     this.stream?.getTracks().forEach((track) => {
       track.onended = null;
       track.stop();
     });
     this.stream = null;
     this.video.srcObject = null;
-    this.meter.style.setProperty("--lknb-level", "0");
   }
 
   async refresh() {
@@ -189,18 +232,22 @@ class PreviewView {
     }, METER_MS);
   }
 
-  /** @param {import("./device_fault.js").DeviceFault | null} fault */
-  #fail(fault) {
-    setText(this.title, fault?.title ?? "");
-    setText(this.detail, fault?.detail ?? "");
-    this.fault.hidden = !fault;
+  /** What is wrong with these, null for nothing; the others stay. @param {Record<string, DeviceFault | null>} changed */
+  #tell(changed) {
+    for (const [what, fault] of Object.entries(changed)) {
+      if (fault) this.faults.set(what, fault);
+      else this.faults.delete(what);
+    }
+    const words = [...this.faults.values()].flatMap(({ title, detail }) => [make("div", "lknb-bar-title", {}, title), make("div", "", {}, detail)]);
+    this.fault.replaceChildren(...words);
+    this.fault.hidden = !words.length;
   }
 
   #update() {
-    const isLive = !!this.stream;
-    this.root.dataset.live = String(isLive);
-    const what = this.hasPicture ? "camera" : "microphone";
-    setText(/** @type {Element} */ (this.start.firstElementChild), isLive ? `Stop the ${what}` : this.hasPicture ? "Show my camera" : "Try the microphone");
+    const hasCamera = !!this.stream?.getVideoTracks().length;
+    this.root.dataset.live = String(hasCamera);
+    const what = hasCamera ? "camera" : "microphone";
+    setText(/** @type {Element} */ (this.start.firstElementChild), this.stream ? `Stop the ${what}` : this.hasPicture ? "Show my camera" : "Try the microphone");
     this.start.disabled = this.isKernelGone || !!currentObstacle();
   }
 }
