@@ -135,6 +135,7 @@ class Watch:
         await wait_until(is_seen, 30, what=lambda: f"{frames} pictures, not {seen}", interval_s=0.05)
 
 
+@pytest.mark.alone
 @pytest.mark.interop("lknb behind a narrow path -> wheel")
 @pytest.mark.parametrize(("kind", "codec"), [("pattern", "vp8"), ("numpy", "vp8"), ("pattern", "h264")])
 async def test_layers_follow_the_path(
