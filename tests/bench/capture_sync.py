@@ -3,8 +3,8 @@
     python -m tests.bench.capture_sync [--seconds 20] [--size 320x180 1280x720]
 
 Chromium's fake camera shows nothing that can be told to a millisecond. So the page's `getUserMedia` is replaced by a stub
-that gives a canvas, whose middle turns white once a second, and an oscillator, which sounds at the same moments of the
-same clock. Around the middle goes a pattern as hard to encode as what a camera sees. All behind it is the product: encoders,
+that gives a canvas, whose left middle turns white once a second, and an oscillator, which sounds at the same moments of the
+same clock. Around it goes a pattern as hard to encode as what a camera sees. All behind it is the product: encoders,
 lane, core, server. The receiver is that of `tests.bench.av_sync`. Every pair is printed, in the order they came, as
 heard/sent: as they came out, and without the receiver's buffers.
 """
@@ -57,7 +57,8 @@ STUB = """([width, height]) => {
     wasWhite = white;
     paper.drawImage(pattern, -Math.floor(now / 100) % 64, 0);
     paper.fillStyle = white ? 'white' : 'black';
-    paper.fillRect(width / 4, height / 4, width / 2, height / 2);
+    // the receiver looks at the left end of the middle row
+    paper.fillRect(0, height / 4, width / 2, height / 2);
   }, 5);
   const picture = canvas.captureStream();
   navigator.mediaDevices.getUserMedia = async ({ video, audio }) =>
