@@ -1,4 +1,4 @@
-"""What a page sends of its camera when its encoders are slow."""
+"""What a page sends of its camera when its encoders are slow, and of a screen that stands still."""
 
 from __future__ import annotations
 
@@ -11,9 +11,29 @@ BENCH = """
 import { VideoUplink } from "./video_uplink.js";
 let nowMs = 0;
 Object.defineProperty(performance, "now", { value: () => nowMs - performance.timeOrigin });
+const timers = new Map();
+let timerNumber = 0;
+globalThis.setTimeout = (run, ms) => timers.set(++timerNumber, { run, atMs: nowMs + ms }) && timerNumber;
+globalThis.clearTimeout = (number) => timers.delete(number);
+const pass = (ms) => {
+  const endMs = nowMs + ms;
+  for (;;) {
+    const [next] = [...timers].filter(([, { atMs }]) => atMs <= endMs).sort(([, a], [, b]) => a.atMs - b.atMs);
+    if (!next) break;
+    timers.delete(next[0]);
+    nowMs = next[1].atMs;
+    next[1].run();
+  }
+  nowMs = endMs;
+};
+let open = 0;
 globalThis.VideoFrame = class {
-  constructor(from, { timestamp }) { Object.assign(this, { displayWidth: 640, displayHeight: 360, timestamp }); }
-  close() {}
+  constructor(from, { timestamp }) {
+    if (from.closed) throw new Error("a frame that is closed");
+    Object.assign(this, { displayWidth: 640, displayHeight: 360, timestamp });
+    open += 1;
+  }
+  close() { open -= this.closed ? 0 : 1; this.closed = true; }
 };
 // as Chromium's: what it has begun it does not count, and a picture may be left out
 const given = [];
@@ -25,13 +45,15 @@ globalThis.VideoEncoder = class {
 };
 const sent = [];
 const uplink = new VideoUplink(1, { isBehind: () => false, add: ({ timestamp_us }) => sent.push(timestamp_us) });
-uplink.encode({ codec: "vp8", layers: [{ rid: "f", width: 640, height: 360, fps: 30, bitrate_bps: 500_000 }] });
 const look = (pictures) => {
   for (let index = 0; index < pictures; index += 1) {
-    nowMs += 34;
+    pass(34);
     uplink.take({ timestamp: nowMs * 1000, close: () => {} });
   }
 };
+"""
+CAMERA = """
+uplink.encode({ codec: "vp8", layers: [{ rid: "f", width: 640, height: 360, fps: 30, bitrate_bps: 500_000 }] });
 const encoder = () => uplink.layers[0].encoder;
 """
 
@@ -41,11 +63,74 @@ def play(script: str) -> Any:
 
 
 def test_an_encoder_has_four_pictures_at_most_whatever_it_says_of_its_queue() -> None:
-    assert play("look(10); console.log(given.length)") == 4
+    assert play(f"{CAMERA}look(10); console.log(given.length)") == 4
     # the second one was left out by the encoder, and counts no more when the third one comes
-    script = "look(10); encoder().give(given[0]); encoder().give(given[2]); look(10); console.log(given.length)"
+    script = (
+        f"{CAMERA}look(10); encoder().give(given[0]); encoder().give(given[2]); look(10); console.log(given.length)"
+    )
     assert play(script) == 7
 
 
 def test_an_encoder_that_leaves_everything_out_gets_pictures_again() -> None:
-    assert play("look(10); look(40); console.log(given.length)") == 8
+    assert play(f"{CAMERA}look(10); look(40); console.log(given.length)") == 8
+
+
+STILL = """
+const drawn = [];
+const kinds = (of) => of.splice(0).map(({ width, keyFrame }) => `${width}${keyFrame ? "k" : ""}`).join(" ");
+globalThis.VideoEncoder = class {
+  constructor({ output }) { this.output = output; this.state = "configured"; }
+  configure({ width }) { this.width = width; }
+  encode({ timestamp }, { keyFrame }) {
+    drawn.push({ width: this.width, keyFrame, timestamp });
+    this.output({ timestamp, type: "key", byteLength: 1, copyTo: () => {} });
+  }
+  close() { this.state = "closed"; }
+};
+const layer = (rid, width, height) => ({ rid, width, height, fps: 15, bitrate_bps: 1e5 });
+const screen = { codec: "vp8", layers: [layer("q", 160, 90), layer("f", 640, 360)] };
+const on = (...rids) => uplink.want(rids.map((rid) => ({ rid, bitrate_bps: 1e5 })));
+"""
+
+
+def still(script: str) -> Any:
+    return play(f"{STILL}{script}")
+
+
+def test_a_picture_that_nothing_follows_is_encoded_again_for_each_layer_that_needs_a_key_frame() -> None:
+    # the one picture came before the core said how to encode it
+    begin = (
+        "look(1); uplink.encode(screen); pass(199); const early = kinds(drawn); pass(1); const first = kinds(drawn);"
+    )
+    asked = 'pass(5000); uplink.refresh("f"); pass(99); uplink.refresh("f"); pass(5000); const full = kinds(drawn);'
+    turned_on = 'on("f"); pass(5000); const none = kinds(drawn); on("q", "f"); pass(5000);'
+    script = f"{begin}{asked}{turned_on} console.log(JSON.stringify([early, first, full, none, kinds(drawn), open]))"
+    assert still(script) == ["", "160k 640k", "640k", "", "160k", 1]
+
+
+def test_an_answer_that_moves_needs_no_picture_again_and_times_rise() -> None:
+    moving = (
+        'uplink.encode(screen); look(1); pass(9000); const was = drawn.length; uplink.refresh(""); look(1); pass(9000);'
+    )
+    times = 'uplink.refresh(""); pass(9000); look(9); const us = drawn.map((it) => it.timestamp);'
+    rise = "us.every((it, n) => n < 2 || it > us[n - 2])"
+    assert still(
+        f"{moving} const again = drawn.length - was; {times} console.log(JSON.stringify([again, {rise}]))"
+    ) == [2, True]
+
+
+def test_the_last_of_some_quick_pictures_is_shown_and_one_that_came_while_the_lane_was_behind() -> None:
+    # 34 ms apart, which is too quick for 15 a second from the third on
+    script = 'uplink.encode(screen); on("f"); look(3); const two = kinds(drawn); pass(200); const last = kinds(drawn);'
+    behind = "uplink.batch.isBehind = () => true; look(1); pass(1000); const held = kinds(drawn);"
+    free = "uplink.batch.isBehind = () => false; pass(200);"
+    script = f"{script}{behind}{free} console.log(JSON.stringify([two, last, held, kinds(drawn)]))"
+    assert still(script) == ["640k 640", "640", "", "640"]
+
+
+def test_what_a_muted_or_another_device_showed_is_not_sent_again() -> None:
+    muted = 'uplink.encode(screen); look(1); kinds(drawn); uplink.pause(true); uplink.refresh(""); look(1); pass(1000);'
+    shown = "const hidden = kinds(drawn); uplink.pause(false); pass(200); const back = kinds(drawn);"
+    gone = 'uplink.restart(); uplink.refresh(""); pass(1000); const after = kinds(drawn);'
+    script = f"{muted}{shown}{gone} console.log(JSON.stringify([hidden, back, after, open, timers.size]))"
+    assert still(script) == ["", "160k 640k", "", 0, 0]

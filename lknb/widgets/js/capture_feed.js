@@ -61,6 +61,7 @@ export class CaptureFeed {
     return () => {
       stopTicks();
       video.srcObject = null;
+      this.command({ type: "forget", capture });
     };
   }
 

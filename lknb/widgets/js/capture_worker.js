@@ -87,6 +87,12 @@ class CaptureHub {
     return this.#add(capture, new AudioUplink(capture, this.batch, (level) => this.tell({ type: "level", capture, level })));
   }
 
+  /** @param {number} capture whose device is let go of */
+  forget(capture) {
+    const uplink = this.uplinks.get(capture);
+    if (uplink instanceof VideoUplink) uplink.restart();
+  }
+
   /** @param {number} capture */
   drop(capture) {
     this.uplinks.get(capture)?.close();
@@ -154,6 +160,7 @@ const CAPTURE_COMMANDS = {
   say: ({ header }) => hub.say(header),
   video: ({ capture, readable }) => void hub.video(capture).read(readable),
   frame: ({ capture, frame }) => hub.video(capture).take(frame),
+  forget: ({ capture }) => hub.forget(capture),
   sound: ({ capture, readable }) => void hub.audio(capture).read(readable),
   audio: ({ capture, port, sampleRate }) => hub.audio(capture).listen(port, sampleRate),
   pause: ({ capture, paused }) => hub.uplinks.get(capture)?.pause(paused),

@@ -117,6 +117,7 @@ type CaptureCommand =
   | { type: "say"; header: Record<string, unknown> }
   | { type: "video"; capture: number; readable: ReadableStream<VideoFrame> }
   | { type: "frame"; capture: number; frame: VideoFrame }
+  | { type: "forget"; capture: number }
   | { type: "sound"; capture: number; readable: ReadableStream<AudioData> }
   | { type: "audio"; capture: number; port: MessagePort; sampleRate: number }
   | { type: "pause"; capture: number; paused: boolean }

@@ -12,6 +12,7 @@ import { BATCH_BYTES, TimeLine, pageClockUs } from "./batch.js";
  * @property {number} bitrate of which the encoder knows
  * @property {number} wantedBitrate 0 while the layer is not wanted
  * @property {boolean} keyframe whether the next frame is to be one
+ * @property {boolean} behind whether the encoder has not had the last picture
  * @property {number} dueUs
  * @property {number[]} encoding timestamps of what the encoder has, oldest first
  * @property {number} width as configured
@@ -23,6 +24,8 @@ import { BATCH_BYTES, TimeLine, pageClockUs } from "./batch.js";
 const ENCODING = 4;
 /** An encoder that is to keep a bitrate leaves pictures out without a word: what is so old does not come any more. */
 const ENCODED_WITHIN_US = 1_000_000;
+/** A picture that a layer still needs is encoded when no other has followed for so long: of a screen that stands still. */
+const REPEAT_AFTER_MS = 200;
 /** An encoder is tried with so many pictures, and has so long for the first. */
 const PROMPT_PICTURES = 4;
 const PROMPT_MS = 1_000;
@@ -50,6 +53,9 @@ export class VideoUplink {
     this.layers = [];
     /** @type {ReadableStreamDefaultReader<VideoFrame> | null} */
     this.reader = null;
+    /** With the page's time. @type {VideoFrame | null} */
+    this.last = null;
+    this.repeatTimer = 0;
   }
 
   /** @param {ReadableStream<VideoFrame>} readable frames of the device, which may be another one than before */
@@ -61,15 +67,18 @@ export class VideoUplink {
       const { value: frame, done } = await reader.read();
       if (done || this.reader !== reader) {
         frame?.close();
+        if (this.reader === reader) this.#keep(null);
         return;
       }
       this.take(frame);
     }
   }
 
+  /** The device is another one, or is let go of: what it showed is forgotten. */
   restart() {
     this.reader?.cancel();
     this.reader = null;
+    this.#keep(null);
     this.line = new TimeLine(8);
     this.refresh("");
   }
@@ -89,6 +98,7 @@ export class VideoUplink {
         bitrate: 0,
         wantedBitrate: it.bitrate_bps,
         keyframe: true,
+        behind: true,
         dueUs: 0,
         encoding: [],
         width: 0,
@@ -106,11 +116,13 @@ export class VideoUplink {
       if (!layer.wantedBitrate && bitrate) layer.keyframe = true;
       layer.wantedBitrate = bitrate;
     }
+    this.#repeatSoon();
   }
 
   /** @param {string} rid a layer that needs a key frame; all of them when empty */
   refresh(rid) {
     for (const layer of this.layers) layer.keyframe ||= !rid || rid === layer.rid;
+    this.#repeatSoon();
   }
 
   /** @param {boolean} paused */
@@ -122,19 +134,42 @@ export class VideoUplink {
   /** @param {VideoFrame} frame */
   take(frame) {
     this.line.note(frame.timestamp, pageClockUs());
-    if (!this.paused && this.layers.length && !this.batch.isBehind()) {
-      // the encoder hands the timestamp back, and with it the time of capture
-      const stamped = new VideoFrame(frame, { timestamp: this.line.at(frame.timestamp) });
-      this.layers.forEach((layer) => this.#encode(layer, stamped));
-      stamped.close();
-    }
+    // the encoder hands the timestamp back, and with it the time of capture
+    this.#keep(new VideoFrame(frame, { timestamp: this.line.at(frame.timestamp) }));
     frame.close();
+    for (const layer of this.layers) layer.behind = true;
+    this.#offer();
   }
 
   close() {
     this.restart();
     this.#closeEncoders();
     this.layers = [];
+  }
+
+  /** @param {VideoFrame | null} frame the last picture from now on */
+  #keep(frame) {
+    clearTimeout(this.repeatTimer);
+    this.repeatTimer = 0;
+    this.last?.close();
+    this.last = frame;
+  }
+
+  /** Encode the last picture in the layers that need it. */
+  #offer() {
+    const { last } = this;
+    if (!last || this.paused) return;
+    if (!this.batch.isBehind()) this.layers.forEach((layer) => this.#encode(layer, last));
+    this.#repeatSoon();
+  }
+
+  #repeatSoon() {
+    if (this.repeatTimer || !this.last || this.paused || !this.layers.some(needsPicture)) return;
+    this.repeatTimer = setTimeout(() => {
+      if (!this.last) return;
+      this.#keep(new VideoFrame(this.last, { timestamp: this.line.at(pageClockUs() - this.line.offsetUs) }));
+      this.#offer();
+    }, REPEAT_AFTER_MS);
   }
 
   #closeEncoders() {
@@ -149,7 +184,7 @@ export class VideoUplink {
     const periodUs = 1e6 / layer.fps;
     // encodeQueueSize does not count those that Chromium has handed on to its encoder, which are several
     while (layer.encoding[0] < frame.timestamp - ENCODED_WITHIN_US) layer.encoding.shift();
-    if (!layer.wantedBitrate || layer.encoding.length >= ENCODING) return;
+    if (!needsPicture(layer) || layer.encoding.length >= ENCODING) return;
     // pictures come with jitter: one that is a little early for its layer is on time
     if (frame.timestamp < layer.dueUs - periodUs / 8 && !layer.keyframe) return;
     layer.dueUs = Math.max(layer.dueUs, frame.timestamp - periodUs) + periodUs;
@@ -158,7 +193,7 @@ export class VideoUplink {
     const encoder = this.#configured(layer, width, height);
     layer.encoding.push(frame.timestamp);
     encoder.encode(frame, { keyFrame: layer.keyframe });
-    layer.keyframe = false;
+    layer.keyframe = layer.behind = false;
   }
 
   /**
@@ -209,6 +244,11 @@ export class VideoUplink {
     const size = keyframe ? { width: layer.width, height: layer.height } : {};
     this.batch.add({ capture: this.capture, rid: layer.rid, timestamp_us: chunk.timestamp, keyframe, ...size }, data);
   }
+}
+
+/** @param {UplinkLayer} layer */
+function needsPicture(layer) {
+  return layer.wantedBitrate > 0 && (layer.keyframe || layer.behind);
 }
 
 /**
