@@ -344,3 +344,39 @@ def test_a_preview_keeps_the_device_that_is_not_at_fault(lab: JupyterLab, outsid
         start.click()
         wait_until_sync(lambda: studio.live() == ["audio", "video"], 20, what="and anew")
         assert page.evaluate(PREVIEW) == ["true", "", "Stop the camera"]
+
+
+# a stub: Workers from now on have encoders that fail at every picture but small ones, after they said that they can
+BREAK_ENCODERS = """
+const stub = `self.VideoEncoder = class extends VideoEncoder {
+  constructor(init) { super(init); this.tell = init.error; }
+  configure(config) { super.configure(config); this.width = config.width; }
+  encode(frame, options) {
+    if (this.width <= 320) return super.encode(frame, options);
+    this.close();
+    queueMicrotask(() => this.tell(new DOMException("stub", "OperationError")));
+  }
+};\\n`;
+globalThis.Blob = class extends Blob {
+  constructor(parts, options) { super(options?.type === "text/javascript" ? [stub, ...parts] : parts, options); }
+};
+0;
+"""
+
+
+def test_an_encoder_that_fails_for_good_ends_the_publication(lab: JupyterLab, outside: Outside, server: Server) -> None:
+    with open_studio(lab, outside, server) as studio:
+        page = studio.notebook.page
+        page.evaluate(BREAK_ENCODERS)
+        page.locator(".lknb-bar-leave").click()
+        page.locator(".lknb-bar-join").click()
+        wait_until_sync(lambda: studio.bar()["status"] == "", 20, what="the page has a Worker with the stub")
+        studio.run("me = room.local_participant\n" + HEARD)
+        camera = studio.publish("me.set_camera_enabled(True)")
+        outside.call(studio.guest.wait_event("track_unpublished", track_sid=camera, deadline_s=20))
+        assert studio.bar()["fault"].startswith("This browser fails to encode the camera as ")
+        assert "video_codec=rtc.VideoCodec." in studio.bar()["fault"]
+        assert ["error", "camera", "unsupported"] in studio.value("heard")
+        assert studio.value("len(me.track_publications)") == 0
+        wait_until_sync(lambda: studio.live() == [], what="the device is free")
+        assert (studio.bar()["states"]["camera"], studio.bar()["live"]) == ("off", False)

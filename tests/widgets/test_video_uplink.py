@@ -1,4 +1,4 @@
-"""What a page sends of its camera when its encoders are slow, and of a screen that stands still."""
+"""What a page sends of its camera when its encoders are slow or fail, and of a screen that stands still."""
 
 from __future__ import annotations
 
@@ -38,13 +38,18 @@ globalThis.VideoFrame = class {
 // as Chromium's: what it has begun it does not count, and a picture may be left out
 const given = [];
 globalThis.VideoEncoder = class {
-  constructor({ output }) { this.output = output; this.state = "configured"; this.encodeQueueSize = 0; }
+  constructor({ output, error }) {
+    Object.assign(this, { output, failed: error, state: "configured", encodeQueueSize: 0 });
+  }
   configure() {}
+  close() { this.state = "closed"; }
   encode({ timestamp }) { given.push(timestamp); }
   give(timestamp) { this.output({ timestamp, type: "key", byteLength: 1, copyTo: (to) => to.set([1]) }); }
 };
 const sent = [];
-const uplink = new VideoUplink(1, { isBehind: () => false, add: ({ timestamp_us }) => sent.push(timestamp_us) });
+const ended = [];
+const batch = { isBehind: () => false, add: ({ timestamp_us }) => sent.push(timestamp_us) };
+const uplink = new VideoUplink(1, batch, (codec) => ended.push(codec));
 const look = (pictures) => {
   for (let index = 0; index < pictures; index += 1) {
     pass(34);
@@ -134,3 +139,33 @@ def test_what_a_muted_or_another_device_showed_is_not_sent_again() -> None:
     gone = 'uplink.restart(); uplink.refresh(""); pass(1000); const after = kinds(drawn);'
     script = f"{muted}{shown}{gone} console.log(JSON.stringify([hidden, back, after, open, timers.size]))"
     assert still(script) == ["", "160k 640k", "", 0, 0]
+
+
+# a stub: encoders that fail when they are told to
+FAILING = """
+let made = 0;
+const fail = (pictures) => {
+  for (let index = 0; index < pictures; index += 1) {
+    const before = uplink.layers[0]?.encoder;
+    look(1);
+    const now = uplink.layers[0]?.encoder;
+    if (!now || now === before) continue;
+    made += 1;
+    now.state = "closed";
+    now.failed();
+  }
+};
+"""
+
+
+def test_an_encoder_that_fails_is_replaced_and_given_up_after_three_without_a_picture() -> None:
+    # at 29 pictures a second: the second at once, the third after a second
+    assert play(f"{CAMERA}{FAILING} fail(2); console.log(JSON.stringify([made, ended]))") == [2, []]
+    assert play(f"{CAMERA}{FAILING} fail(25); console.log(JSON.stringify([made, ended]))") == [2, []]
+    assert play(f"{CAMERA}{FAILING} fail(90); console.log(JSON.stringify([made, ended]))") == [3, ["vp8"]]
+
+
+def test_a_picture_between_makes_an_encoder_new_again() -> None:
+    picture = "look(31); encoder().give(given.at(-1));"
+    script = f"{CAMERA}{FAILING} fail(2); {picture} encoder().state = 'closed'; encoder().failed(); fail(1); {picture}"
+    assert play(f"{script} console.log(JSON.stringify([made, ended, uplink.layers.length]))") == [3, [], 1]

@@ -2,7 +2,7 @@
 
 import { CaptureFeed } from "./capture_feed.js";
 import { ScreenShare } from "./capture_screen.js";
-import { NOT_HELD, explainChange, explainFault, explainLoss } from "./device_fault.js";
+import { NOT_HELD, explainChange, explainEncoder, explainFault, explainLoss } from "./device_fault.js";
 import { Obstacle, cameraOf, currentObstacle, isForbidden, listDevices, microphoneOf } from "./device_list.js";
 import { noteMicrophone } from "./page.js";
 
@@ -105,6 +105,18 @@ export class DeviceSet {
     if (held.device === "screen") this.screen.drop();
     this.command({ type: "drop", capture });
     this.changed();
+  }
+
+  /** Its encoders fail for good: nothing of it is sent any more. */
+  breakOff(/** @type {number} */ capture, /** @type {string} */ codec) {
+    const device = this.held.get(capture)?.device;
+    if (!device) return;
+    this.close(capture);
+    const fault = explainEncoder(device, codec);
+    this.#fail(fault, device);
+    const detail = `${fault.title}. ${fault.detail}`;
+    this.command({ type: "say", header: { type: "lost", capture, reason: fault.reason, detail } });
+    this.command({ type: "say", header: { type: "ended", capture, detail } });
   }
 
   // -------------------------------------------------------------------- what the core asks for

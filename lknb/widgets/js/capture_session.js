@@ -181,6 +181,7 @@ export class CaptureSession {
   #hear(event) {
     if (event.type === "command") this.#obey(event.header);
     else if (event.type === "level") this.views.forEach((view) => view.hearLevel(event.capture, event.level));
+    else if (event.type === "broken") this.devices.breakOff(event.capture, event.codec);
     else if (event.type === "release") this.devices.closeAll();
     else if (event.type === "opened") {
       this.dialer.opened(event.name);

@@ -77,7 +77,8 @@ class CaptureHub {
   /** @param {number} capture */
   video(capture) {
     const uplink = this.uplinks.get(capture);
-    return uplink instanceof VideoUplink ? uplink : this.#add(capture, new VideoUplink(capture, this.batch));
+    if (uplink instanceof VideoUplink) return uplink;
+    return this.#add(capture, new VideoUplink(capture, this.batch, (codec) => this.tell({ type: "broken", capture, codec })));
   }
 
   /** @param {number} capture */

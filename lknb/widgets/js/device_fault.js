@@ -136,6 +136,21 @@ const FAULTS = {
 FAULTS.DevicesNotFoundError = FAULTS.NotFoundError;
 
 /**
+ * A device whose pictures this browser fails to encode, though it said that it can.
+ * @param {CaptureDevice} device
+ * @param {string} codec
+ * @returns {DeviceFault}
+ */
+export function explainEncoder(device, codec) {
+  const other = codec === "h264" ? "VP8" : "H264";
+  return {
+    reason: "unsupported",
+    title: `This browser fails to encode the ${DEVICE_NAMES[device]} as ${codec.toUpperCase()}`,
+    detail: `Publish it with another codec, in a cell: rtc.TrackPublishOptions(video_codec=rtc.VideoCodec.${other}). Or restart the browser, then press the button again.`,
+  };
+}
+
+/**
  * A device that was live and is not any more.
  * @param {CaptureDevice} device
  * @returns {DeviceFault}

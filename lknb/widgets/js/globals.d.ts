@@ -129,6 +129,7 @@ type CaptureEvent =
   | { type: "opened"; name: LaneName }
   | { type: "closed"; name: LaneName; opened: boolean }
   | { type: "release" }
+  | { type: "broken"; capture: number; codec: string }
   | { type: "command"; header: Record<string, any> }
   | { type: "level"; capture: number; level: number };
 

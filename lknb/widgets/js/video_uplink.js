@@ -14,6 +14,8 @@ import { BATCH_BYTES, TimeLine, pageClockUs } from "./batch.js";
  * @property {boolean} keyframe whether the next frame is to be one
  * @property {boolean} behind whether the encoder has not had the last picture
  * @property {number} dueUs
+ * @property {number} failures of its encoders in a row, without a picture between
+ * @property {number} restUntilUs
  * @property {number[]} encoding timestamps of what the encoder has, oldest first
  * @property {number} width as configured
  * @property {number} height
@@ -26,6 +28,9 @@ const ENCODING = 4;
 const ENCODED_WITHIN_US = 1_000_000;
 /** A picture that a layer still needs is encoded when no other has followed for so long: of a screen that stands still. */
 const REPEAT_AFTER_MS = 200;
+/** So many encoders of a layer may fail in a row. The GPU may be gone for a moment, so they are made at least this far apart. */
+const ENCODER_FAILURES = 3;
+const ENCODER_RESTS_US = 1_000_000;
 /** An encoder is tried with so many pictures, and has so long for the first. */
 const PROMPT_PICTURES = 4;
 const PROMPT_MS = 1_000;
@@ -41,8 +46,10 @@ export class VideoUplink {
   /**
    * @param {number} capture
    * @param {Batch} batch
+   * @param {(codec: string) => void} giveUp it is closed then: its encoders fail for good
    */
-  constructor(capture, batch) {
+  constructor(capture, batch, giveUp = () => {}) {
+    this.giveUp = giveUp;
     this.capture = capture;
     this.batch = batch;
     this.codec = "";
@@ -100,6 +107,8 @@ export class VideoUplink {
         keyframe: true,
         behind: true,
         dueUs: 0,
+        failures: 0,
+        restUntilUs: 0,
         encoding: [],
         width: 0,
         height: 0,
@@ -184,7 +193,7 @@ export class VideoUplink {
     const periodUs = 1e6 / layer.fps;
     // encodeQueueSize does not count those that Chromium has handed on to its encoder, which are several
     while (layer.encoding[0] < frame.timestamp - ENCODED_WITHIN_US) layer.encoding.shift();
-    if (!needsPicture(layer) || layer.encoding.length >= ENCODING) return;
+    if (!needsPicture(layer) || layer.encoding.length >= ENCODING || frame.timestamp < layer.restUntilUs) return;
     // pictures come with jitter: one that is a little early for its layer is on time
     if (frame.timestamp < layer.dueUs - periodUs / 8 && !layer.keyframe) return;
     layer.dueUs = Math.max(layer.dueUs, frame.timestamp - periodUs) + periodUs;
@@ -208,10 +217,7 @@ export class VideoUplink {
     if (!encoder || encoder.state === "closed") {
       const made = new VideoEncoder({
         output: (chunk) => this.#send(layer, made, chunk),
-        error: () => {
-          // the next picture gets a new encoder
-          layer.keyframe = true;
-        },
+        error: () => this.#replace(layer, made),
       });
       encoder = layer.encoder = made;
       layer.encoding = [];
@@ -226,12 +232,28 @@ export class VideoUplink {
   }
 
   /**
+   * An encoder failed: a picture soon gets a new one.
+   * @param {UplinkLayer} layer
+   * @param {VideoEncoder} encoder
+   */
+  #replace(layer, encoder) {
+    if (encoder !== layer.encoder || !this.layers.includes(layer)) return;
+    layer.keyframe = true;
+    layer.failures += 1;
+    layer.restUntilUs = layer.failures > 1 ? pageClockUs() + ENCODER_RESTS_US : 0;
+    if (layer.failures < ENCODER_FAILURES) return;
+    this.close();
+    this.giveUp(this.codec);
+  }
+
+  /**
    * @param {UplinkLayer} layer
    * @param {VideoEncoder} encoder
    * @param {EncodedVideoChunk} chunk
    */
   #send(layer, encoder, chunk) {
     if (encoder !== layer.encoder) return;
+    layer.failures = 0;
     while (layer.encoding[0] <= chunk.timestamp) layer.encoding.shift();
     if (this.paused) return;
     if (chunk.byteLength > BATCH_BYTES) {
