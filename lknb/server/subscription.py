@@ -132,16 +132,15 @@ class Subscription:
         publication = self.publication
         stream: Stream | None = None
         if self.ready and not publication.muted and self.wanted_layer() >= 0:
-            live = [layer for layer, stream in publication.streams.items() if stream.activity.live]
-            chosen = choose_layer(live, self.wanted_layer())
-            stream = publication.streams[chosen] if chosen is not None else None
-            if (
-                stream is None
-                and self.current is not None
-                and self.current is publication.streams.get(self.current.layer)
-            ):
+            streams = publication.streams
+            live = [layer for layer, stream in streams.items() if stream.activity.live]
+            if not live and self.current is not None and self.current is streams.get(self.current.layer):
                 # nothing is alive at the moment: stay, so that the stream simply goes on when it does
                 stream = self.current
+            else:
+                # of a picture that stands still nothing comes until somebody asks, so what was seen before is asked, too
+                chosen = choose_layer(live or streams, self.wanted_layer())
+                stream = streams[chosen] if chosen is not None else None
         self._aim(stream, now)
 
     def replaced(self, stream: Stream, now: float) -> None:

@@ -122,6 +122,25 @@ async def test_nothing_of_a_muted_track_is_forwarded_and_it_ends_with_tiny_key_f
     assert_unbroken(bob, ssrc)
 
 
+async def test_a_picture_that_stands_still_is_asked_for_after_an_unmute(join: Join) -> None:
+    track = camera("q", "h", "f")
+    alice = await join("alice", track)
+    bob = await join("bob")
+    async with feeding(alice, track) as feed:
+        ssrc = await bob.receiving(track.sid)
+        await wait_until(lambda: bob.media(ssrc) and bob.media(ssrc)[-1].payload[-1] == 2, what="the top layer")
+        feed.paused = True
+        await alice.request(mute=rtc.MuteTrackRequest(sid=track.sid, muted=True))
+        await wait_until(lambda: vp8_size(bob, ssrc) == (8, 8), what="the closing frames")
+        asked = len(alice.reports)
+        await alice.request(mute=rtc.MuteTrackRequest(sid=track.sid, muted=False))
+        top = track.ssrcs["f"]
+        await wait_until(lambda: any(isinstance(r, Pli) and r.media_ssrc == top for r in alice.reports[asked:]))
+        feed.paused = False
+        await wait_until(lambda: bob.media(ssrc)[-1].payload[-1] == 2, what="the top layer again")
+    assert_unbroken(bob, ssrc)
+
+
 async def test_an_h264_stream_ends_with_a_tiny_picture_too(join: Join) -> None:
     track = camera(codec="h264")
     alice = await join("alice", track)
