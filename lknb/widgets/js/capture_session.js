@@ -208,7 +208,8 @@ export class CaptureSession {
   /** @param {any} content */
   #hearKernel(content) {
     if (content?.type === "again" && this.started) {
-      // the room was joined anew, and has another lane
+      // the room was joined anew, and has another lane; why it could not be before is of no interest any more
+      this.refusal = "";
       this.stop();
       this.start();
     }
