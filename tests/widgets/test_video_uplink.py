@@ -84,7 +84,7 @@ STILL = """
 const drawn = [];
 const kinds = (of) => of.splice(0).map(({ width, keyFrame }) => `${width}${keyFrame ? "k" : ""}`).join(" ");
 globalThis.VideoEncoder = class {
-  constructor({ output }) { this.output = output; this.state = "configured"; }
+  constructor(given) { Object.assign(this, given, { state: "configured" }); }
   configure({ width }) { this.width = width; }
   encode({ timestamp }, { keyFrame }) {
     drawn.push({ width: this.width, keyFrame, timestamp });
@@ -169,3 +169,9 @@ def test_a_picture_between_makes_an_encoder_new_again() -> None:
     picture = "look(31); encoder().give(given.at(-1));"
     script = f"{CAMERA}{FAILING} fail(2); {picture} encoder().state = 'closed'; encoder().failed(); fail(1); {picture}"
     assert play(f"{script} console.log(JSON.stringify([made, ended, uplink.layers.length]))") == [3, [], 1]
+
+
+def test_a_picture_that_stands_still_is_encoded_again_when_its_encoder_failed() -> None:
+    fail = "const failed = uplink.layers[1].encoder; failed.state = 'closed'; failed.error();"
+    script = f"uplink.encode(screen); look(1); pass(5000); kinds(drawn); {fail} pass(5000);"
+    assert still(f"{script} console.log(JSON.stringify(kinds(drawn)))") == "640k"

@@ -241,7 +241,10 @@ export class VideoUplink {
     layer.keyframe = true;
     layer.failures += 1;
     layer.restUntilUs = layer.failures > 1 ? pageClockUs() + ENCODER_RESTS_US : 0;
-    if (layer.failures < ENCODER_FAILURES) return;
+    if (layer.failures < ENCODER_FAILURES) {
+      this.#repeatSoon();
+      return;
+    }
     this.close();
     this.giveUp(this.codec);
   }
