@@ -84,7 +84,7 @@ class CaptureTab:
         if client is not None:
             client.unlisten(("view", before, TAB_VIEW))
         self._client, self._core_room, self._shown = core.client, core.handle, {}
-        core.client.listen(("view", core.handle, TAB_VIEW), self._hear)
+        _listen_weakly(core.client, ("view", core.handle, TAB_VIEW), self)
         core.client.post({"op": "own_page"}, [tab_css().encode(), tab_esm().encode()])
         if self.connected:
             self.connected = False
@@ -127,6 +127,19 @@ class CaptureTab:
         url = f"http://127.0.0.1:{port}/capture#{ticket}"
         # a browser may keep whoever opens it waiting
         threading.Thread(target=webbrowser.open, args=(url,), name="open camera page", daemon=True).start()
+
+
+def _listen_weakly(client: CoreClient, key: tuple[str, int, str], tab: CaptureTab) -> None:
+    """The core, which outlives all rooms, must not keep one that was left."""
+    reference = weakref.ref(tab)
+
+    def hear(header: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
+        found = reference()
+        if found is not None:
+            found._hear(header, buffers)
+
+    client.listen(key, hear)
+    weakref.finalize(tab, client.unlisten, key)
 
 
 def _use_link(use: Callable[[int, str], None], future: Future[Any]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -82,6 +84,19 @@ async def test_a_room_has_one_and_its_page_is_told_what_is_published(core: Scrip
     await wait_until(lambda: told(core, "shown")[-1]["shown"]["microphone"] == "page_muted")
     await room.disconnect()
     assert told(core, "shown")[-1] == {"type": "shown", "shown": {"connected": False, "room": "studio"}}
+
+
+async def test_a_room_that_was_left_is_not_kept(core: ScriptedCore) -> None:
+    room = await studio(core)
+    bar = ControlBar(room)
+    await room.disconnect()
+    bar.close()
+    kept = weakref.ref(room)
+    del room, bar
+    await turn()
+    gc.collect()
+    assert kept() is None
+    assert not [key for key in core.listeners if TAB_VIEW in key]
 
 
 async def test_bars_know_when_it_comes_and_goes(core: ScriptedCore, room: Room) -> None:
