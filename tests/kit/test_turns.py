@@ -41,13 +41,15 @@ def test_nobody_is_there():
 
 
 def test_a_test_marked_alone_has_no_other_beside_it(tmp_path: Path) -> None:
-    (tmp_path / "test_many.py").write_text(MANY)
-    (tmp_path / "test_alone.py").write_text(ALONE)
+    folder = tmp_path / "tests"
+    folder.mkdir()
+    (folder / "test_many.py").write_text(MANY)
+    (folder / "test_alone.py").write_text(ALONE)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
         [
             sys.executable, "-m", "pytest", "-p", "tests.conftest", "-n", "2", "--dist", "loadfile",
-            "-c", ROOT / "pyproject.toml", "--rootdir", tmp_path, tmp_path,
+            "-c", ROOT / "pyproject.toml", "--rootdir", tmp_path, folder,
         ],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip

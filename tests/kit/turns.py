@@ -6,14 +6,12 @@ Such a test asserts times or rates that hold when it has the machine for itself.
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Generator
+import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
-# files of the tests themselves are locked: nothing has to be made, nor cleared away after a process that was killed
-_DOOR = Path(__file__)
-_ROOM = Path(__file__).with_name("__init__.py")
 
 
 class Turns:
@@ -22,12 +20,21 @@ class Turns:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         alone = item.get_closest_marker("alone") is not None
-        with _ROOM.open("rb") as room:
+        # folders of the run are locked: nothing has to be made, nor cleared away after a process that was killed
+        root = item.config.rootpath
+        with _opened(root / "tests") as room:
             # who waits to be alone keeps the door shut, or there would always be another one inside
-            with _DOOR.open("rb") as door:
+            with _opened(root) as door:
                 fcntl.flock(door, fcntl.LOCK_EX)
                 fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-            try:
-                return (yield)
-            finally:
-                fcntl.flock(room, fcntl.LOCK_UN)
+            return (yield)
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    """A descriptor; closing it ends its lock."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
