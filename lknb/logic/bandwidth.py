@@ -29,7 +29,6 @@ _SILENCE_S = 2.0
 _SILENCE_EVERY_S = 1.0
 _SILENCE_SHARE = 0.7
 _RTT_GAIN = 0.2
-_SURE_S = 0.4
 
 
 class BandwidthEstimator:
@@ -43,7 +42,6 @@ class BandwidthEstimator:
         "_delay",
         "_feedback_at",
         "_loss",
-        "_lost_at",
         "_probes",
         "_rate",
         "_remb_bps",
@@ -72,7 +70,6 @@ class BandwidthEstimator:
         self._feedback_at: float | None = None
         self._reports_at: float | None = None
         self._silent_at = self._sent_at = 0.0
-        self._lost_at = -inf
 
     @property
     def estimate_bps(self) -> float:
@@ -109,13 +106,10 @@ class BandwidthEstimator:
         if report.arrivals:
             last = max(arrival.sent_s for arrival in report.arrivals)
             self.rtt_s += _RTT_GAIN * (now - last - self.rtt_s)
+        fell = self._rate.update(self._delay.usage, self._arrived, self.rtt_s, now)
         capped_bps = self._loss.bps
-        if self._loss.add(report.lost, len(report.arrivals), self.estimate_bps, self._arrived, now):
-            self._lost_at = now
-        # a queue that overflows is one
-        sure = now - self._lost_at < _SURE_S
-        fell = self._rate.update(self._delay.usage, self._arrived, self.rtt_s, now, sure=sure)
-        if fell or self._lost_at == now:
+        fell |= self._loss.add(report.lost, len(report.arrivals), self.estimate_bps, self._arrived.bps, now)
+        if fell:
             self._probes.calm(now)
             return
         if self._loss.bps == inf > capped_bps:
@@ -132,7 +126,7 @@ class BandwidthEstimator:
             return
         passed_s = 1.0 if self._reports_at is None else min(now - self._reports_at, 1.0)
         self._reports_at = now
-        self._loss.update(fraction_lost, passed_s, self.estimate_bps)
+        self._loss.update(fraction_lost, passed_s, self.estimate_bps, None)
 
     def poll(self, now: float) -> bool:
         """To be called every few tens of milliseconds; True when a probe begins (see `probe_bps`)."""

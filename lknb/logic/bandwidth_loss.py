@@ -8,21 +8,17 @@ from __future__ import annotations
 
 from math import inf
 
-from lknb.logic.bandwidth_rate import MIN_BPS, ArrivedRate
+from lknb.logic.bandwidth_rate import MIN_BPS
 
 _LOW = 0.02
 _HIGH = 0.10
 _HEAVY = 0.25
 """Where so much is lost, what arrives is what the path takes."""
-_HEAVY_SHARE = 0.85
-"""Of what arrives: so that the queue empties, as after an over-use (section 5.5)."""
+_HEAVY_SHARE = 0.95
 
 _WINDOW_S = 0.3
 _WINDOW_PACKETS = 20
 _RISE_PER_S = 1.08
-
-_DRAIN_S = 0.4
-"""After a heavy fall: what was sent before is still being reported lost, and says nothing new."""
 
 _SMOOTHING = 0.8
 _FALL_SHARE = 0.7
@@ -39,22 +35,11 @@ class LossController:
     given back. (The draft lets the rate sink for good where a tenth is lost.)
     """
 
-    __slots__ = (
-        "_fallen_s",
-        "_last_total",
-        "_lost",
-        "_opened_at",
-        "_own_loss",
-        "_smoothed",
-        "_top_bps",
-        "_top_loss",
-        "_total",
-        "bps",
-    )
+    __slots__ = ("_fallen_s", "_lost", "_opened_at", "_own_loss", "_smoothed", "_top_bps", "_top_loss", "_total", "bps")
 
     def __init__(self) -> None:
         self.bps = inf
-        self._lost = self._total = self._last_total = 0
+        self._lost = self._total = 0
         self._opened_at: float | None = None
         self._own_loss = 0.0
         self._smoothed = 0.0
@@ -63,33 +48,22 @@ class LossController:
         self._top_loss = 0.0
         self._fallen_s = 0.0
 
-    def add(self, lost: int, arrived: int, sending_bps: float, rate: ArrivedRate, now: float) -> bool:
-        """So many packets were lost, so many arrived; `sending_bps` is the estimate in force, `rate` what arrives. True when
-        the cap fell."""
+    def add(self, lost: int, arrived: int, sending_bps: float, arrived_bps: float | None, now: float) -> bool:
+        """So many packets were lost, so many arrived; `sending_bps` is the estimate in force. True when the cap fell."""
         if self._opened_at is None:
             self._opened_at = now
-        if now < self._opened_at:
-            return False
         self._lost += lost
         self._total += lost + arrived
-        # heavy already, even if all the rest of this window arrived: a path that has become narrow is not waited for
-        certain = self._lost >= (self._own_loss + _HEAVY) * max(self._total, self._last_total)
-        if self._total < _WINDOW_PACKETS or (now - self._opened_at < _WINDOW_S and not certain):
+        if now - self._opened_at < _WINDOW_S or self._total < _WINDOW_PACKETS:
             return False
         loss = self._lost / self._total
         passed_s = min(now - self._opened_at, 1.0)
-        if not certain:
-            self._last_total = self._total
         self._lost = self._total = 0
         self._opened_at = now
-        fell = self.update(loss, passed_s, sending_bps, rate)
-        if fell and certain:
-            self._opened_at = now + _DRAIN_S
-        return fell
+        return self.update(loss, passed_s, sending_bps, arrived_bps)
 
-    def update(self, loss: float, passed_s: float, sending_bps: float, rate: ArrivedRate | None = None) -> bool:
+    def update(self, loss: float, passed_s: float, sending_bps: float, arrived_bps: float | None) -> bool:
         """The loss (0 to 1) of the last `passed_s` seconds. True when the cap fell."""
-        arrived_bps = rate.bps if rate is not None else None
         self._smoothed += (1 - _SMOOTHING) * (loss - self._smoothed)
         if self._smoothed < _LOW:
             # the fall has helped, or a path that was bad has become good
@@ -116,8 +90,8 @@ class LossController:
                 return False
             self._top_bps = None
         falling_bps *= 1 - 0.5 * loss
-        if heavy and rate is not None and arrived_bps is not None:
-            falling_bps = min(falling_bps, _HEAVY_SHARE * rate.recent_bps)
+        if heavy and arrived_bps is not None:
+            falling_bps = min(falling_bps, _HEAVY_SHARE * arrived_bps)
         self.bps = max(falling_bps, MIN_BPS)
         return True
 

@@ -27,8 +27,7 @@ _CAPACITY_GAIN = 0.05
 _CAPACITY_SIGMAS = 3.0
 
 _WINDOW_S = 0.5
-_RECENT_S = 0.15
-_NARROWED = 1.5
+_FULL_WINDOW_S = 0.15
 
 
 class ArrivedRate:
@@ -60,24 +59,19 @@ class ArrivedRate:
         return (self._bytes - self._arrivals[0][1]) * 8 / span_s
 
     @property
-    def recent_bps(self) -> float:
-        """Of the last 150 ms: what a path takes that is full. Half a second would say what was sent before it was."""
-        last_s = self._arrivals[-1][0] if self._arrivals else 0.0
-        size_bytes = 0
-        for arrival_s, one_bytes in reversed(self._arrivals):
-            if last_s - arrival_s > _RECENT_S:
-                break
-            size_bytes += one_bytes
-        return size_bytes * 8 / _RECENT_S
-
-    @property
     def full_bps(self) -> float | None:
-        """The rate while a queue grows. It may have been less before, after a layer has begun or a burst; or far more, when
-        the path has just become narrow."""
-        long_bps, recent_bps = self.bps, self.recent_bps
+        """The rate while a queue grows: the path is full, so the last 150 ms say what it takes. Half a second would
+        say what was sent, after a layer has begun or a burst."""
+        long_bps = self.bps
         if long_bps is None:
             return None
-        return recent_bps if long_bps > _NARROWED * recent_bps else max(long_bps, recent_bps)
+        last_s = self._arrivals[-1][0]
+        size_bytes = 0
+        for arrival_s, one_bytes in reversed(self._arrivals):
+            if last_s - arrival_s > _FULL_WINDOW_S:
+                break
+            size_bytes += one_bytes
+        return max(long_bps, size_bytes * 8 / _FULL_WINDOW_S)
 
 
 class RateController:
@@ -100,10 +94,10 @@ class RateController:
         self._capacity_bps = None
         self._updated_at = now
 
-    def update(self, usage: Usage, arrived: ArrivedRate, rtt_s: float, now: float, *, sure: bool = False) -> bool:
-        """Move by the present verdict; True when it went down. `sure` is what losses say of a queue, too."""
+    def update(self, usage: Usage, arrived: ArrivedRate, rtt_s: float, now: float) -> bool:
+        """Move by the present verdict; True when it went down."""
         if usage is Usage.OVER:
-            return self._decrease(arrived.full_bps, rtt_s, now, sure=sure)
+            return self._decrease(arrived.full_bps, rtt_s, now)
         if usage is Usage.UNDER or self._holding:
             # queues empty themselves: wait until they have, and one step more
             self._holding = usage is Usage.UNDER
@@ -132,10 +126,10 @@ class RateController:
         if self.bps < limit_bps:
             self.bps = min(self.bps + step_bps, limit_bps)
 
-    def _decrease(self, arrived_bps: float | None, rtt_s: float, now: float, *, sure: bool) -> bool:
+    def _decrease(self, arrived_bps: float | None, rtt_s: float, now: float) -> bool:
         self._holding = True
         self._updated_at = now
-        if not sure and self._is_doubtful(arrived_bps, now):
+        if self._is_doubtful(arrived_bps, now):
             return False
         if now - self._decreased_at < min(max(rtt_s, 0.01), 0.2) + _RESPONSE_S:
             # the last decrease has not reached the receiver yet
