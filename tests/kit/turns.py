@@ -20,9 +20,9 @@ class Turns:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         alone = item.get_closest_marker("alone") is not None
-        # folders of the run are locked: nothing has to be made, nor cleared away after a process that was killed
-        root = item.config.rootpath
-        with _opened(root / "tests") as room:
+        # folders are locked, which are those of the run: nothing has to be made, nor cleared away after a kill
+        root, folder = item.config.rootpath, Path(item.config.args[0].partition("::")[0])
+        with _opened(folder if folder.is_dir() and folder != root else Path(__file__).parent) as room:
             # who waits to be alone keeps the door shut, or there would always be another one inside
             with _opened(root) as door:
                 fcntl.flock(door, fcntl.LOCK_EX)
