@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import lknb
+from lknb import rtc
 from lknb.core.client import CoreClient
 from tests.interop.conftest import OpenPeer
 from tests.interop.row import GREEN
@@ -53,6 +54,9 @@ async def test_what_an_official_client_publishes_is_in_the_file(
     await peer.publish_video(GREEN, width=640, height=360, codec=codec)
     await peer.publish_audio(700.0)
     room = await lknb.connect(name, url=lknb_server.url, token=lknb_server.token("notebook", name))
+    # a track is announced with its first packet
+    for track_kind in (rtc.TrackKind.KIND_VIDEO, rtc.TrackKind.KIND_AUDIO):
+        await room.wait_for_track("alice", kind=track_kind)
     async with room, lknb.Recorder(room, tmp_path / f"alice{suffix}", participant="alice") as recorder:
         await asyncio.sleep(SECONDS)
     with av.open(str(recorder.path)) as file:

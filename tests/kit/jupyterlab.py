@@ -279,6 +279,14 @@ class Notebook:
         """Make a cell the one commands act on."""
         self.page.evaluate(f"(index) => {{ {_NOTEBOOK}.content.activeCellIndex = index }}", index)
 
+    def workers(self) -> list[str]:
+        """Addresses of the Workers that run, in Chromium. (`page.workers` keeps one for ever that ended while it began.)"""
+        session = self.page.context.new_cdp_session(self.page)
+        context = session.send("Target.getTargetInfo")["targetInfo"]["browserContextId"]
+        targets = session.send("Target.getTargets")["targetInfos"]
+        session.detach()
+        return [it["url"] for it in targets if it["type"] == "worker" and it["browserContextId"] == context]
+
     def save(self) -> dict[str, Any]:
         """Save, and give what is in the file."""
         self.command("docmanager:save")

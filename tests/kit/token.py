@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime
 import itertools
 import os
+import re
 
 from livekit import api
 
 API_KEY = "testkey"
 API_SECRET = "a secret of the tests, 32 bytes or more"
+
+_TOKEN = re.compile(r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.")
 
 _numbers = itertools.count(1)
 
@@ -45,3 +48,8 @@ def make_token(
     if attributes:
         token = token.with_attributes(attributes)
     return token.to_jwt()
+
+
+def tokens_in(text: str) -> list[str]:
+    """The beginnings of the tokens in a text; a picture in base64 has none."""
+    return _TOKEN.findall(text)

@@ -14,6 +14,7 @@ import pytest
 from tests.kit.jupyterlab import JupyterLab, Notebook
 from tests.kit.poll import wait_until_sync
 from tests.kit.server import ROOT
+from tests.kit.token import tokens_in
 
 SCREENSHOTS = os.environ.get("LKNB_TEST_SCREENSHOTS")
 """A folder to keep screenshots in."""
@@ -55,6 +56,15 @@ def near(pixel: tuple[int, ...], colour: tuple[int, ...]) -> bool:
     return all(abs(a - b) < 30 for a, b in zip(pixel, colour, strict=True))
 
 
+def agreement(notebook: Notebook, spare: int) -> float:
+    """The share of pixels that are the same in the first view and in the painter's frame that the kernel has."""
+    here = picture(notebook, 0)
+    if here is None:
+        return 0.0
+    there = notebook.value(spare, "(await videos['painter'].snapshot()).reshape(-1, 3)[::64].tolist()")
+    return sum(near(pixel, other) for pixel, other in zip(here[::64], there, strict=True)) / len(there)
+
+
 def test_every_cell_runs_and_the_pictures_under_the_cell_are_the_published_ones(lab: JupyterLab) -> None:
     cells = code_cells()
     views = next(i for i, cell in enumerate(cells) if "VideoView" in cell)
@@ -68,13 +78,12 @@ def test_every_cell_runs_and_the_pictures_under_the_cell_are_the_published_ones(
         # the film: a dark blue ground, and a yellow ball on it
         assert sum(near(pixel, (20, 40, 70)) for pixel in ball) > 0.8 * len(ball)
         assert sum(near(pixel, (250, 180, 40)) for pixel in ball) > 0.01 * len(ball)
-        pattern = wait_until_sync(lambda: picture(notebook, 0), 20, what="the pattern in its view")
-        same = notebook.value(
-            len(cells),
-            "(await videos['painter'].snapshot()).reshape(-1, 3)[::64].tolist()",
+        # the pattern moves, and the kernel takes its frame a little later: as long as that takes, the more they differ
+        wait_until_sync(
+            lambda: agreement(notebook, len(cells)) > 0.75,
+            20,
+            what="the pattern in its view is the frame in the kernel",
         )
-        close = sum(near(pixel, other) for pixel, other in zip(pattern[::64], same, strict=True))
-        assert close > 0.75 * len(same), f"{close} of {len(same)} pixels agree with the frame in the kernel"
         if SCREENSHOTS:
             notebook.activate(views)
             notebook.page.evaluate(SCROLL)
@@ -90,7 +99,7 @@ def test_every_cell_runs_and_the_pictures_under_the_cell_are_the_published_ones(
             notebook.run(index)
         assert notebook.errors == []
         saved = json.dumps(notebook.save())
-        assert "eyJ" not in saved, "a token stands in the saved notebook"
+        assert tokens_in(saved) == []
         assert "ice-pwd" not in saved
     finally:
         notebook.close()

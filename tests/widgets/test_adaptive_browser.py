@@ -198,7 +198,7 @@ def test_set_enabled_comes_before_what_is_seen(scene: Scene) -> None:
 
 def test_a_tab_in_the_background_gets_nothing(lab: JupyterLab, server: Server, room: str) -> None:
     """A real tab, behind another one, in a browser that nobody drives meanwhile."""
-    with TabbedChromium(lab._playwright) as tabs:
+    with TabbedChromium(lab.playwright) as tabs:
         notebook = lab.open(["pass"] * 5, name="tab.ipynb", context=tabs.attach())
         scene = set_up(notebook, server, room, "tabs")
         scene.eye.watch()

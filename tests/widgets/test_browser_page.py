@@ -157,7 +157,7 @@ def test_views_that_were_closed_leave_nothing_in_the_page(screen: Screen) -> Non
 
     usual = grown_kib_of_each("Least()")
     ours = grown_kib_of_each("VideoView(track)")
-    wait_until_sync(lambda: screen.page.workers == [], what="no Worker is left")
+    wait_until_sync(lambda: screen.notebook.workers() == [], what="no Worker is left")
     wait_until_sync(lambda: screen.value("track.stats()['sinks']") == 0)
     assert ours < usual + 4.0
 
@@ -173,7 +173,7 @@ def test_a_restarted_kernel_is_an_end_that_says_what_to_do(second_notebook: Note
     screen.wait_for("ended")
     assert screen.words() == "This was live video\nIts kernel is gone. Run the cell again to see it.\nAlice"
     assert screen.shows(), "the last picture stays"
-    wait_until_sync(lambda: screen.page.workers == [])
+    wait_until_sync(lambda: screen.notebook.workers() == [])
     notebook.run(0, SET_UP)
     screen.run("show()")
     screen.wait_for("playing")

@@ -79,13 +79,14 @@ def test_names_are_text_and_nothing_stays(notebook: Notebook) -> None:
     found = notebook.page.evaluate(FOUND)
     assert found["told"], "no name is shown at all"
     assert (found["hit"], found["markup"], found["hides"], found["wide"]) == (None, 0, False, [])
+    assert notebook.workers()
     counts = []
     for _ in range(6):
         notebook.run(2, "for view in views: view.close()")
         notebook.activate(1)
         notebook.command("notebook:clear-cell-output")
         wait_until_sync(lambda: notebook.page.evaluate(LEFT) == [0, 0], 20, what="no view and no room in the page")
-        wait_until_sync(lambda: notebook.page.workers == [], 20, what="no Worker")
+        wait_until_sync(lambda: notebook.workers() == [], 20, what="no Worker")
         counts.append(notebook.value(2, comms))
         notebook.run(1, SHOW)
     assert len(set(counts)) == 1, f"comms {counts}"

@@ -161,15 +161,16 @@ def test_a_room_is_heard_and_the_microphone_too(studio: Studio, loudspeaker: Sou
 
 
 def test_what_it_cannot_capture_is_told_here_and_there(studio: Studio) -> None:
-    told = studio.run(
-        "try:\n    await asyncio.wait_for(me.set_screen_share_enabled(True), 20)\n"
-        "except lknb.errors.MediaDevicesError as error:\n    print(error.kind, error.reason)"
-    )
-    assert told == "screen needs_click\n"
-    assert "wants a click" in studio.bar()["fault"]
+    studio.run("asked = asyncio.create_task(me.set_screen_share_enabled(True))")
+    asks = "document.querySelector('.lknb-bar-ask')?.checkVisibility()"
+    wait_until_sync(lambda: studio.notebook.page.evaluate(asks), what="the bar asks for a click")
     # headless, it has no screen
     studio.press("screen")
     wait_until_sync(lambda: "There is no screen to share" in studio.bar()["fault"], what="the page says so")
+    told = studio.run(
+        "try:\n    await asked\nexcept lknb.errors.MediaDevicesError as error:\n    print(error.kind, error.reason)"
+    )
+    assert told == "screen not_found\n"
     assert studio.live() == []
 
 

@@ -374,7 +374,7 @@ def test_fifty_leave_nothing_behind(hall: Hall) -> None:
     before = hall.value("count()")
     handlers = "sum(map(len, room._events.values()))"
     standing = hall.value(handlers)
-    workers = len(hall.page.workers)
+    workers = len(hall.notebook.workers())
     for _ in range(5):
         hall.run(
             "for _ in range(10):\n"
@@ -385,7 +385,7 @@ def test_fifty_leave_nothing_behind(hall: Hall) -> None:
             "    audio.close(); view.close()",
             2,
         )
-    wait_until_sync(lambda: len(hall.page.workers) <= workers)
+    wait_until_sync(lambda: len(hall.notebook.workers()) <= workers)
     assert hall.value("count()") == before
     assert hall.value(handlers) == standing
     assert hall.players() == []
