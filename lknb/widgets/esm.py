@@ -95,7 +95,7 @@ def video_esm() -> str:
 @cache
 def video_css() -> str:
     """The style of `VideoView`, in the theme's colours."""
-    return _style("video.css", "hear.css")
+    return _style("video.css", "grid.css", "hear.css")
 
 
 @cache
@@ -136,7 +136,8 @@ def control_esm(module: str) -> str:
 @cache
 def control_css() -> str:
     """The style of the views without video."""
-    return _style("control.css", "hear.css")
+    names = ("control", "table", "quality", "speakers", "plot", "note", "header", "publish", "hear")
+    return _style(*(f"{name}.css" for name in names))
 
 
 @cache
