@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -182,8 +183,15 @@ def test_vp8_and_one_layer(studio: Studio) -> None:
     assert (seen.codec, seen.height) == ("vp8", 360)
 
 
+# each holds the kernel for five seconds or a little more
 BUSY = {
     "sleep": "time.sleep(5)",
+    "loop": """
+end = time.monotonic() + 5
+count = 0
+while time.monotonic() < end:
+    count += 1
+""",
     # sorting a list holds the GIL from beginning to end
     "sort": """
 numbers = np.random.default_rng(1).random(3_000_000).tolist()
@@ -192,35 +200,48 @@ while time.monotonic() < end:
     sorted(numbers)
 """,
 }
+# of 30 and of 50
+LEAST_FPS, LEAST_PACKETS = 24.0, 48.0
+# a machine that gives less to a kernel at rest is too slow to tell what a busy one does
+RESTING_FPS, RESTING_PACKETS = 26.0, 49.0
+BUSY_ROUNDS = 3
 
 
 @pytest.mark.alone
 @pytest.mark.parametrize("kind", list(BUSY))
 def test_a_busy_kernel_stops_nothing(studio: Studio, kind: str, record_property: Any) -> None:
-    studio.run("camera, microphone = await asyncio.wait_for(me.enable_camera_and_microphone(), 20)")
-    camera, microphone = studio.value("[camera.sid, microphone.sid]")
+    camera = studio.publish("me.set_camera_enabled(True)")
+    # with dtx the pauses between the beeps of the fake microphone are not sent
+    microphone = studio.publish("me.set_microphone_enabled(True, publish=rtc.TrackPublishOptions(dtx=False))")
     studio.sees(camera, 1280)
-    studio.outside.call(studio.guest.wait_audio(microphone, lambda report: report.frames > 0, deadline_s=20))
-    idle = _rates(studio, camera, microphone)
-    studio.notebook.run(3, BUSY[kind], wait=False)
-    wait_until_sync(
-        lambda: (
-            studio.notebook.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.kernelDisplayStatus") == "busy"
-        )
-    )
-    busy = _rates(studio, camera, microphone)
-    record_property("evidence", f"idle {idle[0]:.1f} fps, {idle[1]:.1f} packets/s; {kind} {busy[0]:.1f}, {busy[1]:.1f}")
-    # a machine that is slow at rest cannot be judged by absolute figures
-    assert busy[0] >= min(24, 0.7 * idle[0]), (idle, busy)
-    assert busy[1] >= min(45, 0.8 * idle[1]), (idle, busy)
+    studio.outside.call(studio.guest.wait_audio(microphone, lambda report: report.level > 0.02, deadline_s=20))
+    status = "jupyterapp.shell.currentWidget.sessionContext.kernelDisplayStatus"
 
+    def rates() -> tuple[float, float]:
+        """Pictures and packets of sound a second that came to the wheel."""
+        began, frames, packets = time.monotonic(), studio.frames(camera), studio.packets(microphone)
+        time.sleep(3)
+        took_s = time.monotonic() - began
+        return (studio.frames(camera) - frames) / took_s, (studio.packets(microphone) - packets) / took_s
 
-def _rates(studio: Studio, camera: str, microphone: str) -> tuple[float, float]:
-    """Pictures and audio frames of 10 or 20 ms a second at the wheel."""
-    began, frames, sounds = time.monotonic(), studio.frames(camera), studio.sounds(microphone)
-    time.sleep(3)
-    took_s = time.monotonic() - began
-    return (studio.frames(camera) - frames) / took_s, (studio.sounds(microphone) - sounds) / took_s
+    # what else the machine does can be in the way once; a kernel that is in the way is so in every round
+    for _ in range(BUSY_ROUNDS):
+        before = rates()
+        studio.notebook.run(3, BUSY[kind], wait=False)
+        wait_until_sync(lambda: studio.notebook.page.evaluate(status) == "busy", what="the kernel is busy")
+        fps, packets = rates()
+        assert studio.notebook.page.evaluate(status) == "busy", "it was counted past the end of the cell"
+        wait_until_sync(lambda: studio.notebook.page.evaluate(status) == "idle", 20, what="the kernel is at rest")
+        after = rates()
+        told = " / ".join(f"{rate[0]:.1f} fps {rate[1]:.1f} packets/s" for rate in (before, (fps, packets), after))
+        record_property("evidence", f"at rest / {kind} / at rest: {told}")
+        resting_fps, resting_packets = map(min, before, after)
+        if fps >= LEAST_FPS and packets >= LEAST_PACKETS:
+            return
+    # that nothing stands still can be seen on any machine
+    slow = resting_fps < RESTING_FPS or resting_packets < RESTING_PACKETS
+    assert slow and fps > 0.5 * resting_fps and packets > 0.5 * resting_packets, told  # noqa: PT018
+    warnings.warn(f"the machine is too slow, with the kernel at rest, to judge a busy one: {told}", stacklevel=1)
 
 
 def test_a_screen_is_shared_by_its_button(studio: Studio) -> None:
