@@ -12,8 +12,10 @@ import pytest
 from tests.kit.chromium import Chromium, ChromiumPeer
 from tests.kit.jupyterlab import JupyterLab
 from tests.kit.outside import Outside
+from tests.kit.peer import Colour, VideoReport, is_near
 from tests.kit.poll import wait_until_sync
 from tests.kit.server import Server, ServerProcess
+from tests.kit.wheel import WheelPeer
 from tests.widgets.studio import SPY, Studio
 
 
@@ -253,6 +255,51 @@ def test_a_screen_is_shared_by_its_button(studio: Studio) -> None:
     studio.press("screen")
     studio.outside.call(studio.guest.wait_event("track_unpublished", track_sid=sid))
     wait_until_sync(lambda: studio.live() == [], what="nothing is captured")
+
+
+# a stub: a screen of which the browser gives one picture, because nothing on it ever moves again. A clone counts what it gives.
+STILL_SCREEN: Colour = (230, 120, 20)
+STILL = """([red, green, blue]) => {
+  globalThis.lknbShown = 0;
+  navigator.mediaDevices.getDisplayMedia = async () => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 1280, height: 720 });
+    const context = canvas.getContext('2d');
+    const stream = canvas.captureStream(0);
+    const [track] = stream.getVideoTracks();
+    const { readable } = new MediaStreamTrackProcessor({ track: track.clone() });
+    readable.pipeTo(new WritableStream({ write(frame) { lknbShown += 1; frame.close(); } }));
+    setTimeout(() => {
+      context.fillStyle = 'rgb(20 40 200)';
+      context.fillRect(0, 0, 1280, 720);
+      context.fillStyle = `rgb(${red} ${green} ${blue})`;
+      context.fillRect(160, 90, 960, 540);
+      track.requestFrame();
+    }, 500);
+    lknbTracks.push(track);
+    return stream;
+  };
+}"""
+
+
+def test_a_screen_that_stands_still_is_seen_by_who_joins_late(
+    studio: Studio, outside: Outside, record_property: Any
+) -> None:
+    studio.notebook.page.evaluate(STILL, STILL_SCREEN)
+    screen = studio.publish("me.set_screen_share_enabled(True)")
+
+    def shows(report: VideoReport) -> bool:
+        return report.width == 1280 and is_near(report.colour, STILL_SCREEN)
+
+    outside.call(studio.guest.wait_video(screen, shows, deadline_s=20))
+    time.sleep(3)  # so late
+    began = time.monotonic()
+    late = outside.join(lambda: WheelPeer("late"), studio.server, studio.room)
+    try:
+        outside.call(late.wait_video(screen, shows, deadline_s=5))
+        record_property("evidence", f"seen {time.monotonic() - began:.1f} s after joining")
+    finally:
+        outside.leave(late)
+    assert studio.notebook.page.evaluate("lknbShown") == 1
 
 
 def test_a_preview_begins_with_its_cell_and_not_with_the_notebook(studio: Studio) -> None:
