@@ -51,7 +51,15 @@ CAPTURE_MODULES = (
 BAR_MODULES = (*CAPTURE_MODULES, "control_bar", "bar_widget")
 TAB_MODULES = (*CAPTURE_MODULES, "control_bar", "tab_model", "tab_dialer", "capture_tab")
 PREVIEW_MODULES = ("host", "dom", "device_fault", "device_list", "kernel_watch", "preview")
-CAPTURE_WORKER_MODULES = ("message", "channel", "batch", "video_uplink", "audio_uplink", "capture_worker")
+CAPTURE_WORKER_MODULES = (
+    "message",
+    "channel",
+    "batch",
+    "encoder_pace",
+    "video_uplink",
+    "audio_uplink",
+    "capture_worker",
+)
 TAP_MODULES = ("tap",)
 CONTROL_MODULES = ("dom", "page", "output", "hear", "figure", "control")
 """Before the module of each view without video, see `control_code`."""

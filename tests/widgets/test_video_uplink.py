@@ -67,17 +67,87 @@ def play(script: str) -> Any:
     return json.loads(node(f"{BENCH}{script}"))
 
 
-def test_an_encoder_has_four_pictures_at_most_whatever_it_says_of_its_queue() -> None:
-    assert play(f"{CAMERA}look(10); console.log(given.length)") == 4
+def test_an_encoder_that_says_nothing_gets_four_pictures_at_most_whatever_it_says_of_its_queue() -> None:
+    assert play(f"{CAMERA}look(29); console.log(given.length)") == 4
     # the second one was left out by the encoder, and counts no more when the third one comes
     script = (
-        f"{CAMERA}look(10); encoder().give(given[0]); encoder().give(given[2]); look(10); console.log(given.length)"
+        f"{CAMERA}look(29); encoder().give(given[0]); encoder().give(given[2]); look(29); console.log(given.length)"
     )
-    assert play(script) == 7
+    assert play(script) > 4
 
 
 def test_an_encoder_that_leaves_everything_out_gets_pictures_again() -> None:
-    assert play(f"{CAMERA}look(10); look(40); console.log(given.length)") == 8
+    assert play(f"{CAMERA}look(29); look(29); console.log(given.length)") > 4
+
+
+# a stub: an encoder that takes one picture after the other, each for so long
+SLOW = """
+const late = [];
+let takesMs = 0;
+globalThis.VideoEncoder = class {
+  constructor({ output }) { Object.assign(this, { output, state: "configured", waiting: [] }); }
+  configure() {}
+  close() { this.state = "closed"; }
+  encode({ timestamp }) {
+    given.push(timestamp);
+    if (this.waiting.push(timestamp) === 1) this.begin();
+  }
+  begin() {
+    setTimeout(() => {
+      const timestamp = this.waiting.shift();
+      late.push(nowMs - timestamp / 1000);
+      if (this.waiting.length) this.begin();
+      this.output({ timestamp, type: "delta", byteLength: 1, copyTo: () => {} });
+    }, takesMs);
+  }
+};
+const worst = () => Math.round(Math.max(...late.splice(0)));
+"""
+
+
+def test_no_queue_grows_in_an_encoder_that_is_too_slow_and_it_is_never_idle() -> None:
+    # 150 ms each: the newest picture of a camera, at most 34 ms old, and its own encoding
+    script = f"{CAMERA}{SLOW} takesMs = 150; look(60); worst(); given.length = 0; look(150);"
+    latest, pictures = play(f"{script} console.log(JSON.stringify([worst(), given.length]))")
+    assert latest <= 150 + 34
+    assert pictures >= 33
+
+
+def test_an_encoder_that_becomes_slow_has_a_queue_for_a_moment_only_and_is_trusted_again() -> None:
+    quick = f"{CAMERA}{SLOW} takesMs = 5; look(60); given.length = 0; look(30); const all = given.length; worst();"
+    slow = "takesMs = 150; look(30); worst(); look(60); const latest = worst();"
+    again = "takesMs = 5; look(30); worst(); given.length = 0; look(30);"
+    script = f"{quick}{slow}{again} console.log(JSON.stringify([all, latest, given.length, worst()]))"
+    all_of_them, latest, all_again, soon = play(script)
+    assert (all_of_them, all_again, soon) == (30, 30, 5)
+    assert latest <= 150 + 34
+
+
+def test_an_encoder_that_leaves_every_other_picture_out_gets_all_of_them() -> None:
+    left_out = """
+        const encode = VideoEncoder.prototype.encode;
+        let turn = 0;
+        VideoEncoder.prototype.encode = function (frame) {
+          if ((turn += 1) % 2) encode.call(this, frame);
+          else given.push(frame.timestamp);
+        };
+    """
+    script = f"{CAMERA}{SLOW} {left_out} takesMs = 5; look(60); given.length = 0; look(30); console.log(given.length)"
+    assert play(script) == 30
+
+
+def test_an_encoder_that_gives_a_picture_back_when_it_has_the_next_gets_all_of_them() -> None:
+    held = """
+        const encode = VideoEncoder.prototype.encode;
+        let last;
+        VideoEncoder.prototype.encode = function (frame) {
+          if (last) encode.call(this, last);
+          else given.push(frame.timestamp);
+          last = frame;
+        };
+    """
+    script = f"{CAMERA}{SLOW} {held} takesMs = 5; look(90); given.length = 0; look(30); console.log(given.length)"
+    assert play(script) == 30
 
 
 STILL = """

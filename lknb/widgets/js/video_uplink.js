@@ -1,6 +1,7 @@
 // Pictures of one capture, encoded in all their layers.
 
 import { BATCH_BYTES, TimeLine, pageClockUs } from "./batch.js";
+import { EncoderPace } from "./encoder_pace.js";
 
 /** @typedef {import("./batch.js").Batch} Batch */
 /**
@@ -16,16 +17,12 @@ import { BATCH_BYTES, TimeLine, pageClockUs } from "./batch.js";
  * @property {number} dueUs
  * @property {number} failures of its encoders in a row, without a picture between
  * @property {number} restUntilUs
- * @property {number[]} encoding timestamps of what the encoder has, oldest first
+ * @property {EncoderPace} pace of its encoder
  * @property {number} width as configured
  * @property {number} height
  * @property {VideoEncoder | null} encoder
  */
 
-/** Pictures in an encoder: it is slower than the camera, and the next ones are left out. */
-const ENCODING = 4;
-/** An encoder that is to keep a bitrate leaves pictures out without a word: what is so old does not come any more. */
-const ENCODED_WITHIN_US = 1_000_000;
 /** A picture that a layer still needs is encoded when no other has followed for so long: of a screen that stands still. */
 const REPEAT_AFTER_MS = 200;
 /** So many encoders of a layer may fail in a row. The GPU may be gone for a moment, so they are made at least this far apart. */
@@ -109,7 +106,7 @@ export class VideoUplink {
         dueUs: 0,
         failures: 0,
         restUntilUs: 0,
-        encoding: [],
+        pace: new EncoderPace(),
         width: 0,
         height: 0,
         encoder: null,
@@ -164,11 +161,11 @@ export class VideoUplink {
     this.last = frame;
   }
 
-  /** Encode the last picture in the layers that need it. */
-  #offer() {
+  /** Encode the last picture in those layers that need it. */
+  #offer(layers = this.layers) {
     const { last } = this;
     if (!last || this.paused) return;
-    if (!this.batch.isBehind()) this.layers.forEach((layer) => this.#encode(layer, last));
+    if (!this.batch.isBehind()) layers.forEach((layer) => this.#encode(layer, last));
     this.#repeatSoon();
   }
 
@@ -192,17 +189,17 @@ export class VideoUplink {
   #encode(layer, frame) {
     const periodUs = 1e6 / layer.fps;
     // encodeQueueSize does not count those that Chromium has handed on to its encoder, which are several
-    while (layer.encoding[0] < frame.timestamp - ENCODED_WITHIN_US) layer.encoding.shift();
-    if (!needsPicture(layer) || layer.encoding.length >= ENCODING || frame.timestamp < layer.restUntilUs) return;
+    if (!needsPicture(layer) || !layer.pace.takes(pageClockUs()) || frame.timestamp < layer.restUntilUs) return;
     // pictures come with jitter: one that is a little early for its layer is on time
     if (frame.timestamp < layer.dueUs - periodUs / 8 && !layer.keyframe) return;
     layer.dueUs = Math.max(layer.dueUs, frame.timestamp - periodUs) + periodUs;
     const width = Math.max(2, Math.round((frame.displayWidth * layer.ratioX) / 2) * 2);
     const height = Math.max(2, Math.round((frame.displayHeight * layer.ratioY) / 2) * 2);
     const encoder = this.#configured(layer, width, height);
-    layer.encoding.push(frame.timestamp);
-    encoder.encode(frame, { keyFrame: layer.keyframe });
+    const keyFrame = layer.keyframe;
     layer.keyframe = layer.behind = false;
+    layer.pace.give(frame.timestamp, pageClockUs());
+    encoder.encode(frame, { keyFrame });
   }
 
   /**
@@ -220,7 +217,6 @@ export class VideoUplink {
         error: () => this.#replace(layer, made),
       });
       encoder = layer.encoder = made;
-      layer.encoding = [];
       layer.bitrate = 0;
     }
     if (resized || layer.bitrate !== layer.wantedBitrate) {
@@ -239,6 +235,7 @@ export class VideoUplink {
   #replace(layer, encoder) {
     if (encoder !== layer.encoder || !this.layers.includes(layer)) return;
     layer.keyframe = true;
+    layer.pace = new EncoderPace();
     layer.failures += 1;
     layer.restUntilUs = layer.failures > 1 ? pageClockUs() + ENCODER_RESTS_US : 0;
     if (layer.failures < ENCODER_FAILURES) {
@@ -257,12 +254,19 @@ export class VideoUplink {
   #send(layer, encoder, chunk) {
     if (encoder !== layer.encoder) return;
     layer.failures = 0;
-    while (layer.encoding[0] <= chunk.timestamp) layer.encoding.shift();
+    layer.pace.come(chunk.timestamp, pageClockUs());
     if (this.paused) return;
-    if (chunk.byteLength > BATCH_BYTES) {
-      layer.keyframe = true;
-      return;
-    }
+    if (chunk.byteLength > BATCH_BYTES) layer.keyframe = true;
+    else this.#pass(layer, chunk);
+    // the newest of those that came meanwhile
+    if (layer.behind) this.#offer([layer]);
+  }
+
+  /**
+   * @param {UplinkLayer} layer
+   * @param {EncodedVideoChunk} chunk
+   */
+  #pass(layer, chunk) {
     const data = new Uint8Array(chunk.byteLength);
     chunk.copyTo(data);
     const keyframe = chunk.type === "key";
