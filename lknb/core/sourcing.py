@@ -12,7 +12,7 @@ from lknb.core.capture import Captures
 from lknb.core.dispatch import Notice, Reply, Request
 from lknb.core.feed import Feed
 from lknb.core.message import Buffer, Header
-from lknb.core.source import EncodedSource, FrameSource, describe_source, open_source
+from lknb.core.source import EncodedSource, FrameSource, SampleSource, describe_source, open_source
 from lknb.core.source.frames import frame_from_header
 from lknb.core.source.page import PageSource
 from lknb.errors import CoreError, MediaError, WireError
@@ -43,7 +43,11 @@ class Sourcing:
             "source_close": self._close_source,
             "devices": self._devices,
         }
-        self.notices: dict[str, Notice] = {"frame": self._frame}
+        self.notices: dict[str, Notice] = {
+            "frame": self._frame,
+            "samples": self._samples,
+            "clear_samples": self._clear_samples,
+        }
 
     def feed(self, header: Header) -> Feed:
         """The feed a request names. Raises `MediaError` when it is closed."""
@@ -119,6 +123,20 @@ class Sourcing:
             logger.exception("a frame of the kernel cannot be read")
             return
         feed.source.push(frame)
+
+    def _samples(self, header: Header, buffers: list[bytes]) -> None:
+        feed = self._feeds.get(header["source"])
+        if feed is None or not isinstance(feed.source, SampleSource):
+            return
+        try:
+            feed.source.push(buffers[0] if buffers else b"", header.get("due_us", 0))
+        except MediaError:
+            logger.exception("sound of the kernel cannot be read")
+
+    def _clear_samples(self, header: Header, buffers: list[bytes]) -> None:
+        feed = self._feeds.get(header["source"])
+        if feed is not None and isinstance(feed.source, SampleSource):
+            feed.source.clear()
 
     def _source_ended(self, handle: int, error: str | None) -> None:
         feed = self._feeds.get(handle)

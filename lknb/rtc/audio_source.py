@@ -1,23 +1,23 @@
-"""Sound that the notebook makes: arrays or frames, queued, encoded and sent in time by a thread."""
+"""Sound that the notebook makes: arrays or frames, handed over to the core at once, which sends them in time."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import threading
-from dataclasses import dataclass
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lknb.codec.audio_encoder import FRAME_SAMPLES, FRAME_US, AudioEncoder, Samples
+from lknb.codec.audio_encoder import FRAME_SAMPLES, FRAME_US, Samples
 from lknb.codec.clock import AUDIO_CLOCK_HZ, now_us
 from lknb.codec.resample import Resampler, to_samples
-from lknb.codec.sample_queue import SampleQueue
-from lknb.core.source.frames import frame_header
+from lknb.core.source.samples import PAUSE_US
 from lknb.errors import CoreError, FrameError
 from lknb.rtc.audio_frame import AudioFrame
+from lknb.rtc.core_source import audio_parameters
 from lknb.rtc.source import Encoding, Kind, OpenSource
 from lknb.rtc.wakeup import Wakeup
 
@@ -26,34 +26,17 @@ if TYPE_CHECKING:
 
 _US_PER_S = 1_000_000
 
-# Less than a packet of sound waits this long for the rest before silence fills it up: a packet that is late is heard
-# better than one with a hole.
-_PARTIAL_WAIT_US = 60_000
+# Sound of any length may come at once: it travels in pieces, and not all of it is handed over before its time.
+_PIECE_SAMPLES = 5 * AUDIO_CLOCK_HZ
+_AHEAD_US = 60 * _US_PER_S
 
-# Sound that comes later than this after the last is a new beginning; less is made up for.
-_GAP_US = 100_000
-
-# The thread ends when nothing was captured for so long.
-_IDLE_US = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Output:
-    """One publication of a source: its encoder, and its handle in the core."""
-
-    client: CoreClient
-    handle: int
-    encoder: AudioEncoder
-
-    def send(self, piece: Samples, timestamp_us: int) -> None:
-        frame = self.encoder.encode(piece, timestamp_us)
-        if frame is not None:
-            self.client.post({"op": "frame", "source": self.handle, **frame_header(frame)}, [frame.data])
+# A packet that begins sooner than this may be sent before the core hears that it is cleared away.
+_ON_THE_WAY_US = 5_000
 
 
 class AudioSource:
     """Where a local audio track gets its sound from: a queue that is played in real time, whether a track is
-    published or not.
+    published or not, and plays on while the notebook computes.
 
     `sample_rate` is that of the sound that is captured, 1,000 to 384,000 Hz (it is sent at 48,000), `num_channels` 1 or
     2. `capture_frame` waits while more than `queue_size_ms` are queued.
@@ -74,15 +57,19 @@ class AudioSource:
         self._sample_rate_hz = sample_rate
         self._channels = num_channels
         self._resampler = Resampler(sample_rate, num_channels, AUDIO_CLOCK_HZ, num_channels)
-        self._capacity = max(FRAME_SAMPLES, queue_size_ms * AUDIO_CLOCK_HZ // 1000)
-        self._changed = threading.Condition()
+        # besides the packet that is played
+        self._capacity_us = max(FRAME_US, queue_size_ms * 1000) + FRAME_US
+        self._lock = threading.Lock()
         self._wakeup = Wakeup()
-        self._queue = SampleQueue(num_channels)
-        self._outputs: dict[int, _Output] = {}
-        self._thread: threading.Thread | None = None
-        self._due_us: int | None = None
-        self._taken = 0
-        self._sending = False
+        self._clients: dict[int, CoreClient] = {}
+        """Of the handles the source is open with."""
+        self._captured = 0
+        """Samples captured so far, at 48,000 Hz; what was cleared away is not counted."""
+        self._begin_us = self._length = 0
+        """Since when sound is played without a pause, and how many samples of that were captured."""
+        self._pieces: deque[tuple[int, Samples]] = deque()
+        """What is not played yet, each with the time it is due, for who opens the source later."""
+        self._cleared = 0
         self._closed = False
 
     @property
@@ -98,10 +85,7 @@ class AudioSource:
     @property
     def queued_duration(self) -> float:
         """Seconds of sound that were captured and not played yet."""
-        with self._changed:
-            due_us = self._due_us
-            playing_us = 0 if due_us is None else min(FRAME_US, max(0, due_us - now_us()))
-            return len(self._queue) / AUDIO_CLOCK_HZ + playing_us / _US_PER_S
+        return self._queued_us / _US_PER_S
 
     async def capture_frame(self, frame: AudioFrame | NDArray[Any]) -> None:
         """Queue sound: an AudioFrame, or an array of int16, or of float32 or float64 from -1 to 1 (louder is clipped).
@@ -114,77 +98,122 @@ class AudioSource:
         once the source is closed.
         """
         samples = self._samples_of(frame)
-        with self._changed:
-            if self._closed or not len(samples):
+        with self._lock:
+            if self._closed:
                 return
-            now = now_us()
-            if self._due_us is None or (not len(self._queue) and now - self._due_us > _GAP_US):
-                self._due_us = now
-            self._queue.push(self._resampler.push(samples))
-            self._start_thread()
-            self._changed.notify_all()
-        await self._wakeup.wait_for(lambda: self._closed or len(self._queue) <= self._capacity)
+            cleared = self._cleared
+            rest = self._resampler.push(samples)
+            self._queue(rest[:_PIECE_SAMPLES])
+        while len(rest := rest[_PIECE_SAMPLES:]):
+            await self._play_down_to(max(self._capacity_us, _AHEAD_US))
+            with self._lock:
+                if self._closed or cleared != self._cleared:
+                    return
+                self._queue(rest[:_PIECE_SAMPLES])
+        await self._play_down_to(self._capacity_us)
 
     def clear_queue(self) -> None:
         """Forget all sound that was not played yet."""
-        with self._changed:
-            self._queue.clear()
-            self._changed.notify_all()
+        with self._lock:
+            self._forget()
         self._wakeup.notify()
 
     async def wait_for_playout(self) -> None:
         """Wait until all sound that was captured has been played."""
-        await self._wakeup.wait_for(lambda: self._closed or not (self._sending or self.queued_duration))
+        with self._lock:
+            # nobody has to wait whether the rest of the last packet comes
+            if self._is_playing and not self._closed:
+                self._queue(np.zeros((-self._length % FRAME_SAMPLES, self._channels), np.int16))
+        await self._play_down_to(0)
 
     async def aclose(self) -> None:
         """Take no more sound, and forget what is queued."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._thread = None
-            self._due_us = None
-            self._queue.clear()
-            self._changed.notify_all()
+            self._forget()
         self._wakeup.notify()
 
     async def open(self, client: CoreClient, encoding: Encoding) -> OpenSource:
         """See `MediaSource`."""
-        stereo = self._channels == 2
-        encoder = AudioEncoder(self._channels, bitrate_bps=encoding.max_bitrate_bps, dtx=encoding.dtx and not stereo)
         handle = client.next_handle()
-        request = {"op": "source_open", "source": handle, "kind": "audio", "type": "frames", "codec": "opus"}
-        await client.request({**request, "stereo": stereo})
-        with self._changed:
-            self._outputs[handle] = _Output(client, handle, encoder)
-        return OpenSource(handle, "audio", "opus", stereo=stereo)
+        request = {"op": "source_open", "source": handle, "kind": self.kind, "type": "samples"}
+        await client.request({**request, "channels": self._channels, **audio_parameters(encoding)})
+        with self._lock:
+            self._clients[handle] = client
+            for due_us, samples in self._pieces:
+                _send(client, handle, due_us, samples)
+        return OpenSource(handle, self.kind, "opus", stereo=self._channels == 2)
 
     async def release(self, handle: int) -> None:
         """See `MediaSource`."""
-        with self._changed:
-            output = self._outputs.pop(handle, None)
-        if output is not None:
+        with self._lock:
+            client = self._clients.pop(handle, None)
+        if client is not None:
             with contextlib.suppress(CoreError):
-                await output.client.request({"op": "source_close", "source": handle})
+                await client.request({"op": "source_close", "source": handle})
 
     def __repr__(self) -> str:
         return f"rtc.AudioSource(sample_rate={self._sample_rate_hz}, num_channels={self._channels})"
 
     @property
-    def _captured(self) -> int:
-        """Samples captured so far, at 48,000 Hz; what was cleared away is not counted."""
-        with self._changed:
-            return self._taken + len(self._queue)
-
-    @property
     def _origin_us(self) -> int | None:
         """When the first sample ever would have been played, going by what is played now; None while nothing is."""
-        with self._changed:
-            if self._due_us is None or (not len(self._queue) and now_us() - self._due_us > _GAP_US):
-                return None
-            return self._due_us - self._taken * _US_PER_S // AUDIO_CLOCK_HZ
+        with self._lock:
+            return self._end_us - self._captured * _US_PER_S // AUDIO_CLOCK_HZ if self._is_playing else None
+
+    @property
+    def _end_us(self) -> int:
+        """When all that was captured will have been played."""
+        return self._begin_us + self._length * _US_PER_S // AUDIO_CLOCK_HZ
+
+    @property
+    def _queued_us(self) -> int:
+        with self._lock:
+            return 0 if self._closed else max(0, self._end_us - now_us())
+
+    @property
+    def _is_playing(self) -> bool:
+        """Whether sound that is captured now goes on where the last ends."""
+        return now_us() - self._end_us <= PAUSE_US
+
+    async def _play_down_to(self, queued_us: int) -> None:
+        """Wait while more than this is queued."""
+        while (left_us := self._queued_us - queued_us) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_us / _US_PER_S):
+                    # told when it was cleared away
+                    await self._wakeup.wait_for(lambda: self._queued_us <= queued_us)
+
+    def _queue(self, samples: Samples) -> None:
+        """Hand over samples, which play after those before; with the lock held."""
+        if not len(samples):
+            return
+        now = now_us()
+        if not self._is_playing:
+            self._begin_us, self._length = now, 0
+        due_us = self._end_us
+        self._length += len(samples)
+        self._captured += len(samples)
+        while len(self._pieces) > 1 and self._pieces[1][0] <= now:
+            self._pieces.popleft()
+        self._pieces.append((due_us, samples))
+        for handle, client in self._clients.items():
+            _send(client, handle, due_us, samples)
+
+    def _forget(self) -> None:
+        """Forget what is not played yet, here and in the core; with the lock held."""
+        self._cleared += 1
+        self._pieces.clear()
+        packets = -((self._begin_us - now_us() - _ON_THE_WAY_US) // FRAME_US)
+        kept = min(self._length, packets * FRAME_SAMPLES)
+        self._captured -= self._length - kept
+        self._length = kept
+        for handle, client in self._clients.items():
+            client.post({"op": "clear_samples", "source": handle})
 
     def _samples_of(self, frame: AudioFrame | NDArray[Any]) -> Samples:
         if isinstance(frame, np.ndarray):
-            # what is queued must not change under the encoder
+            # whoever publishes the source later gets what was captured now
             return to_samples(frame, self._channels).copy()
         if not isinstance(frame, AudioFrame):
             raise FrameError(f"expected an AudioFrame or a numpy array, got {type(frame).__name__}")
@@ -193,45 +222,6 @@ class AudioSource:
             raise FrameError(f"expected sound of {expected}, got {frame.sample_rate} Hz and {frame.num_channels}")
         return frame.to_ndarray()
 
-    def _start_thread(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="lknb-audio-source", daemon=True)
-            self._thread.start()
 
-    def _run(self) -> None:
-        while (taken := self._next_piece()) is not None:
-            piece, timestamp_us = taken
-            self._wakeup.notify()
-            for output in list(self._outputs.values()):
-                output.send(piece, timestamp_us)
-            self._sending = False
-            self._wakeup.notify()
-
-    def _next_piece(self) -> tuple[Samples, int] | None:
-        """The next 20 ms, when they are due, and when that was; None to end the thread."""
-        with self._changed:
-            while self._thread is threading.current_thread():
-                now = now_us()
-                due_us = self._due_us if self._due_us is not None else now
-                if not len(self._queue):
-                    if now >= due_us:
-                        self._wakeup.notify()
-                    if now - due_us >= _IDLE_US:
-                        self._thread = None
-                        self._due_us = None
-                        break
-                    self._due_us = due_us
-                    self._changed.wait((max(due_us - now, 0) or _IDLE_US) / _US_PER_S)
-                elif now < due_us:
-                    self._changed.wait((due_us - now) / _US_PER_S)
-                elif len(self._queue) < FRAME_SAMPLES and now < due_us + _PARTIAL_WAIT_US:
-                    self._due_us = due_us
-                    self._changed.wait((due_us + _PARTIAL_WAIT_US - now) / _US_PER_S)
-                else:
-                    if now - due_us > _GAP_US:
-                        due_us = now
-                    self._due_us = due_us + FRAME_US
-                    self._taken += FRAME_SAMPLES
-                    self._sending = True
-                    return self._queue.pop_padded(FRAME_SAMPLES), due_us
-            return None
+def _send(client: CoreClient, handle: int, due_us: int, samples: Samples) -> None:
+    client.post({"op": "samples", "source": handle, "due_us": due_us}, [samples.data])

@@ -26,7 +26,7 @@ _US_PER_S = 1_000_000
 # The first picture waits so long for the first sound.
 _FIRST_SOUND_S = 0.1
 
-# Without sound, a picture that comes later than this is a new beginning, as sound is.
+# Without sound, a picture that comes later than this is a new beginning.
 _GAP_US = 100_000
 
 

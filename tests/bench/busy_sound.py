@@ -7,9 +7,10 @@ numbers again and again (each a call of about a second that never lets go of the
 is `idle`. The room, and who feeds an AudioSource, run on an event loop in another thread, the best that a program can do
 about it. `Tone` and `MediaFile` are played by lknb's core.
 
-At a receiver that speaks RTP by hand, by the kernel's time of arrival: packets a second, the longest time without one, and
-the jitter of RFC 3550 (its mean and its highest value). At the official wheel, by its statistics: sound it made up for want
-of packets. Both receive from lknb's server, in processes of their own.
+At a receiver that speaks RTP by hand, by the kernel's time of arrival: packets a second and the longest time without one,
+the same of packets that hold the tone (the wheel's AudioSource sends silence when its queue is empty, and DTX makes one packet
+each 400 ms of it, also when it is asked for none), and the jitter of RFC 3550 (its mean and its highest value). At the official
+wheel, by its statistics: sound it made up for want of packets. Both receive from lknb's server, in processes of their own.
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ import threading
 import time
 from asyncio.subprocess import PIPE, Process
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lknb.codec.audio_decoder import AudioDecoder
+from lknb.wire.frame import EncodedFrame
 from lknb.wire.rtp import parse_rtp
 from tests.kit.poll import wait_until
 from tests.kit.raw import RawClient
@@ -39,6 +43,8 @@ from tests.kit.wheel import WheelPeer
 
 RATE_HZ = 48_000
 TONE_HZ = 440
+# a sine of 8,000 has 5,657
+QUIET_RMS = 1_000
 # module, and what publishes
 SOURCES = {
     "lknb Tone": ("lknb.rtc", "tone"),
@@ -139,35 +145,55 @@ class Row:
 
     packets_s: float
     worst_gap_ms: float
+    tones_s: float
+    worst_toneless_ms: float
     jitter_ms: float
     worst_jitter_ms: float
     concealed_s: float
 
 
 class Arrivals:
-    """Packets of one source as they arrived: seconds, and the RTP timestamp in seconds."""
+    """Packets of one source as they arrived: seconds, the RTP timestamp in seconds, and the payload."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[float, float]] = []
+        self.rows: list[tuple[float, float, bytes]] = []
 
     def note(self, packet: bytes, arrival_us: int) -> None:
-        self.rows.append((arrival_us / 1e6, parse_rtp(packet).timestamp / RATE_HZ))
+        view = parse_rtp(packet)
+        self.rows.append((arrival_us / 1e6, view.timestamp / RATE_HZ, view.payload))
 
     def row(self, elapsed_s: float, concealed_s: float) -> Row:
         """Of all that came since the list was emptied."""
-        gaps = [after[0] - before[0] for before, after in zip(self.rows, self.rows[1:], strict=False)]
         jitter, all_jitter = 0.0, [0.0]
-        for before, after in zip(self.rows, self.rows[1:], strict=False):
+        for before, after in pairwise(self.rows):
             moved_s = abs((after[0] - before[0]) - (after[1] - before[1]))
             jitter += (moved_s - jitter) / 16
             all_jitter.append(jitter)
+        tones_s = self._tones_s()
         return Row(
             len(self.rows) / elapsed_s,
-            1000 * max(gaps, default=elapsed_s),
+            1000 * longest([row[0] for row in self.rows], elapsed_s),
+            len(tones_s) / elapsed_s,
+            1000 * longest(tones_s, elapsed_s),
             1000 * sum(all_jitter) / len(all_jitter),
             1000 * max(all_jitter),
             concealed_s,
         )
+
+    def _tones_s(self) -> list[float]:
+        """When packets came that do not hold silence."""
+        decoder = AudioDecoder()
+        tones_s = []
+        for arrival_s, _, payload in self.rows:
+            samples = decoder.decode(EncodedFrame("opus", payload, 0)).astype(np.float32)
+            if np.sqrt(np.mean(samples**2)) > QUIET_RMS:
+                tones_s.append(arrival_s)
+        return tones_s
+
+
+def longest(times_s: list[float], elapsed_s: float) -> float:
+    """The longest time between two of these, in seconds."""
+    return max((after - before for before, after in pairwise(times_s)), default=elapsed_s)
 
 
 async def measure(server: Server, source: str, what: str, seconds: float) -> Row:
@@ -218,7 +244,8 @@ async def main() -> None:
     if options.busy:
         run_busy(*options.busy)
     print(
-        "source             main thread  packets/s  longest gap ms  jitter ms (highest)  made up by the wheel s",
+        "source             main thread  packets/s (longest gap ms)  with the tone/s (longest gap ms)"
+        "  jitter ms (highest)  made up by the wheel s",
         flush=True,
     )
     with ServerProcess() as process:
@@ -226,7 +253,8 @@ async def main() -> None:
             for source in options.sources:
                 row = await measure(process.server, source, what, options.seconds)
                 print(
-                    f"{source:18} {what:11}  {row.packets_s:9.1f}  {row.worst_gap_ms:14.1f}"
+                    f"{source:18} {what:11}  {row.packets_s:9.1f} ({row.worst_gap_ms:14.1f})"
+                    f"  {row.tones_s:15.1f} ({row.worst_toneless_ms:14.1f})"
                     f"  {row.jitter_ms:9.2f} ({row.worst_jitter_ms:5.1f})  {row.concealed_s:8.2f} of {options.seconds:g}",
                     flush=True,
                 )

@@ -278,6 +278,14 @@ async def test_errors_of_sources(alice, client):
     client.post({"op": "frame", "source": frames, "codec": "nonsense"}, [b"x"])
     client.post({"op": "frame", "source": frames})
     await client.request({"op": "source_close", "source": frames})
+    samples, opened = await alice.open_source("audio", "samples", channels=2)
+    assert (opened["codec"], opened["stereo"]) == ("opus", True)
+    client.post({"op": "samples", "source": samples, "due_us": "soon"}, [bytes(8)])
+    client.post({"op": "samples", "source": samples, "due_us": 5}, [bytes(7)])
+    client.post({"op": "samples", "source": samples})
+    client.post({"op": "clear_samples", "source": frames})
+    client.post({"op": "frame", "source": samples, "codec": "opus", "timestamp": 1}, [b"x"])
+    await client.request({"op": "source_close", "source": samples})
 
 
 async def test_what_a_source_of_the_kernel_is_asked_for_reaches_it(alice):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
 import time
@@ -141,5 +142,84 @@ async def test_a_gil_holding_cell_stops_the_pictures_it_would_draw_and_does_not_
         assert await asyncio.wait_for(kernel.wait(), 10 * TIME_FACTOR) == 0
     finally:
         if kernel.returncode is None:
+            kernel.kill()
+            await kernel.wait()
+
+
+SPEAKER = """
+import asyncio, ctypes, sys
+import numpy as np
+from lknb import rtc
+
+libc = ctypes.PyDLL(None)  # whose calls keep the GIL
+
+async def main(url, token):
+    room = rtc.Room()
+    await room.connect(url, token)
+    source = rtc.AudioSource(48000, 1)
+    await room.local_participant.publish_track(source)
+    tone = (9000 * np.sin(2 * np.pi * 500 * np.arange(48000) / 48000)).astype(np.int16)
+
+    async def speak():
+        while True:
+            for piece in tone.reshape(-1, 480):
+                await source.capture_frame(piece)
+
+    speaking = asyncio.create_task(speak())
+    loop = asyncio.get_running_loop()
+    print("ready", flush=True)
+    while (line := await loop.run_in_executor(None, sys.stdin.readline)) == "hold\\n":
+        print(source.queued_duration, flush=True)
+        libc.usleep(800_000)
+    speaking.cancel()
+    await room.disconnect()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.alone
+@pytest.mark.interop("lknb AudioSource of a busy kernel -> wheel")
+@pytest.mark.parametrize("stall", ["holds the GIL", "is stopped"])
+async def test_what_is_queued_is_heard_while_the_kernel(
+    lknb_server: Server, open_peer: OpenPeer, request: pytest.FixtureRequest, stall: str
+) -> None:
+    room = room_name()
+    listener = await open_peer("wheel", "listener")
+    assert isinstance(listener, WheelPeer)
+    await listener.connect(lknb_server.url, lknb_server.token("listener", room), single_peer_connection=True)
+    kernel = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SPEAKER, lknb_server.url, lknb_server.token("kernel", room),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
+    )  # fmt: skip
+    assert kernel.stdin is not None
+    assert kernel.stdout is not None
+    try:
+        assert await asyncio.wait_for(kernel.stdout.readline(), 30 * TIME_FACTOR) == b"ready\n"
+        sid = (await listener.wait_event("track_subscribed")).track_sid
+        await listener.wait_audio(sid, lambda report: abs(report.peak_hz - 500) < 10 and report.level > 0.15)
+        # jitter buffers find their size, and the queue fills
+        await asyncio.sleep(2)
+        heard = len(await listener.loudness(sid))
+        queued_s = []
+        for _ in range(4):
+            if stall == "is stopped":
+                kernel.send_signal(signal.SIGSTOP)
+                await asyncio.sleep(0.5)
+                kernel.send_signal(signal.SIGCONT)
+            else:
+                kernel.stdin.write(b"hold\n")
+                queued_s.append(float(await kernel.stdout.readline()))
+            await asyncio.sleep(1.2)
+        course = (await listener.loudness(sid))[heard:]
+        assert len(course) > 400
+        evidence = f"level {min(course):.2f} to {max(course):.2f} of 0.19, queued {min(queued_s, default=1):.2f} s"
+        request.node.user_properties.append(("evidence", evidence))
+        assert min(course) > 0.1, evidence
+        kernel.stdin.write(b"end\n")
+        assert await asyncio.wait_for(kernel.wait(), 10 * TIME_FACTOR) == 0
+    finally:
+        if kernel.returncode is None:
+            kernel.send_signal(signal.SIGCONT)
             kernel.kill()
             await kernel.wait()

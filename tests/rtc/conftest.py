@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from lknb.core.client import CoreClient
 from tests.rtc.scripted_core import ScriptedCore
+from tests.rtc.sounding_core import SoundingCore
 
 
 @pytest.fixture
@@ -14,3 +17,10 @@ def core(monkeypatch: pytest.MonkeyPatch) -> ScriptedCore:
     fake = ScriptedCore()
     monkeypatch.setattr(CoreClient, "shared", lambda: fake)
     return fake
+
+
+@pytest.fixture
+def sounding_core() -> Iterator[SoundingCore]:
+    core = SoundingCore()
+    yield core
+    core.stop()

@@ -15,21 +15,20 @@ import pytest_asyncio
 
 from lknb.codec.audio_decoder import AudioDecoder
 from lknb.codec.opus import is_stereo
-from lknb.core.source.frames import frame_from_header
 from lknb.errors import FrameError
 from lknb.rtc.audio_frame import AudioFrame
 from lknb.rtc.audio_source import AudioSource
 from lknb.rtc.source import Encoding
 from lknb.wire.frame import EncodedFrame
 from tests.codec.content import frequency_hz, sine
-from tests.kit.poll import wait_until
-from tests.rtc.scripted_core import ScriptedCore
+from tests.kit.poll import TIME_FACTOR, wait_until
+from tests.rtc.sounding_core import SoundingCore
 
 
 class Published:
     """A source that is open in the core, and what arrives there."""
 
-    def __init__(self, core: ScriptedCore, source: AudioSource) -> None:
+    def __init__(self, core: SoundingCore, source: AudioSource) -> None:
         self.core = core
         self.source = source
         self.handle = 0
@@ -41,11 +40,7 @@ class Published:
 
     @property
     def frames(self) -> list[EncodedFrame]:
-        return [
-            frame_from_header(header, buffers[0])
-            for header, buffers in list(self.core.requests)
-            if header["op"] == "frame" and header["source"] == self.handle
-        ]
+        return self.core.sound(self.handle)
 
     async def wait(self, count: int) -> list[EncodedFrame]:
         await wait_until(lambda: len(self.frames) >= count, what=lambda: f"{count} packets, not {len(self.frames)}")
@@ -57,8 +52,8 @@ class Published:
 
 
 @pytest_asyncio.fixture
-async def published(core: ScriptedCore) -> AsyncIterator[Published]:
-    made = await Published(core, AudioSource(48_000, 1)).open()
+async def published(sounding_core: SoundingCore) -> AsyncIterator[Published]:
+    made = await Published(sounding_core, AudioSource(48_000, 1)).open()
     yield made
     await made.close()
 
@@ -73,12 +68,12 @@ def sound(seconds: float, rate_hz: int = 48_000, channels: int = 1) -> AudioFram
     return AudioFrame.from_ndarray(np.repeat(wave.astype(np.int16), channels), rate_hz, channels)
 
 
-async def test_opening_tells_the_core_what_will_come(core: ScriptedCore) -> None:
-    published = await Published(core, AudioSource(24_000, 2)).open()
-    (request,) = core.sent("source_open")
-    assert (request["kind"], request["type"], request["codec"], request["stereo"]) == ("audio", "frames", "opus", True)
+async def test_opening_tells_the_core_what_will_come(sounding_core: SoundingCore) -> None:
+    published = await Published(sounding_core, AudioSource(24_000, 2)).open()
+    (request,) = sounding_core.sent("source_open")
+    assert (request["kind"], request["type"], request["channels"], request["dtx"]) == ("audio", "samples", 2, True)
     await published.close()
-    assert core.sent("source_close") == [{"op": "source_close", "source": published.handle}]
+    assert sounding_core.sent("source_close") == [{"op": "source_close", "source": published.handle}]
 
 
 async def test_sound_is_sent_in_real_time_in_packets_of_20_ms(published: Published) -> None:
@@ -93,8 +88,8 @@ async def test_sound_is_sent_in_real_time_in_packets_of_20_ms(published: Publish
 
 
 @pytest.mark.parametrize(("rate_hz", "channels"), [(8000, 1), (24_000, 1), (44_100, 2), (11_025, 1)])
-async def test_any_rate_and_both_channel_counts(core: ScriptedCore, rate_hz: int, channels: int) -> None:
-    published = await Published(core, AudioSource(rate_hz, channels)).open()
+async def test_any_rate_and_both_channel_counts(sounding_core: SoundingCore, rate_hz: int, channels: int) -> None:
+    published = await Published(sounding_core, AudioSource(rate_hz, channels)).open()
     await published.source.capture_frame(sound(0.3, rate_hz, channels))
     frames = await published.wait(15)
     assert is_stereo(frames[0].data) == (channels == 2)
@@ -123,7 +118,7 @@ async def test_half_a_packet_waits_for_its_other_half(published: Published) -> N
     assert {frame.audio_level for frame in frames} == {15}
 
 
-async def test_capturing_waits_while_the_queue_is_full(core: ScriptedCore) -> None:
+async def test_capturing_waits_while_the_queue_is_full(sounding_core: SoundingCore) -> None:
     source = AudioSource(48_000, 1, queue_size_ms=100)
     began = time.monotonic()
     await source.capture_frame(sound(0.1))
@@ -151,12 +146,12 @@ async def test_a_queue_that_is_cleared_is_silent_at_once(published: Published) -
     await published.source.capture_frame(sound(0.8))
     await published.wait(2)
     published.source.clear_queue()
-    assert published.source.queued_duration <= 0.02
+    assert published.source.queued_duration <= 0.025
     await published.source.wait_for_playout()
     assert len(published.frames) <= 4
 
 
-async def test_clearing_lets_go_who_waits_for_room(core: ScriptedCore) -> None:
+async def test_clearing_lets_go_who_waits_for_room(sounding_core: SoundingCore) -> None:
     source = AudioSource(48_000, 1, queue_size_ms=20)
     waiting = asyncio.ensure_future(source.capture_frame(sound(5.0)))
     await wait_until(lambda: source.queued_duration > 1)
@@ -178,8 +173,11 @@ async def test_an_empty_queue_sends_nothing_and_later_sound_has_a_later_time(pub
 
 async def test_the_end_of_what_was_said_is_filled_up_with_silence(published: Published) -> None:
     await published.source.capture_frame(sound(0.05))
+    began = time.monotonic()
     await published.source.wait_for_playout()
-    assert len(await published.wait(3)) == 3
+    assert len(published.frames) == 3
+    # nothing is waited for that nobody will capture
+    assert time.monotonic() - began < 0.075 * TIME_FACTOR
 
 
 @pytest.mark.parametrize(
@@ -222,28 +220,28 @@ async def test_what_is_no_sound_is_refused(published: Published) -> None:
             AudioSource(*arguments)
 
 
-async def test_silence_is_not_sent_with_dtx_and_sent_without(core: ScriptedCore) -> None:
+async def test_silence_is_not_sent_with_dtx_and_sent_without(sounding_core: SoundingCore) -> None:
     # the last one announces the pause
     for dtx, expected in ((True, 10 + 1), (False, 20)):
-        published = await Published(core, AudioSource(48_000, 1)).open(dtx=dtx)
+        published = await Published(sounding_core, AudioSource(48_000, 1)).open(dtx=dtx)
         await published.source.capture_frame(np.zeros(960 * 20, np.int16))
         await published.source.wait_for_playout()
         assert len(published.frames) == expected
         await published.close()
 
 
-async def test_stereo_has_no_dtx(core: ScriptedCore) -> None:
-    published = await Published(core, AudioSource(48_000, 2)).open(dtx=True)
+async def test_stereo_has_no_dtx(sounding_core: SoundingCore) -> None:
+    published = await Published(sounding_core, AudioSource(48_000, 2)).open(dtx=True)
     await published.source.capture_frame(np.zeros((960 * 15, 2), np.int16))
     await published.source.wait_for_playout()
     assert len(published.frames) == 15
     await published.close()
 
 
-async def test_two_publications_get_the_same_sound(core: ScriptedCore) -> None:
+async def test_two_publications_get_the_same_sound(sounding_core: SoundingCore) -> None:
     source = AudioSource(48_000, 1)
-    first = await Published(core, source).open()
-    second = await Published(core, source).open()
+    first = await Published(sounding_core, source).open()
+    second = await Published(sounding_core, source).open()
     await source.capture_frame(sound(0.1))
     assert [frame.timestamp for frame in await first.wait(5)] == [frame.timestamp for frame in await second.wait(5)]
     await first.source.release(first.handle)
@@ -261,16 +259,12 @@ async def test_a_closed_source_takes_nothing_and_lets_go_who_waits() -> None:
     assert source.queued_duration == 0
 
 
-async def test_the_thread_ends_by_itself_when_there_is_nothing_to_play() -> None:
+async def test_it_needs_no_thread() -> None:
+    before = set(threading.enumerate())
     source = AudioSource(48_000, 1)
-
-    def running() -> bool:
-        return any(thread.name == "lknb-audio-source" for thread in threading.enumerate())
-
-    for _ in range(2):
-        await source.capture_frame(sound(0.02))
-        assert running()
-        await wait_until(lambda: not running())
+    await source.capture_frame(sound(0.06))
+    assert set(threading.enumerate()) == before
+    await source.wait_for_playout()
 
 
 def test_a_source_outlives_the_loop_it_was_used_in() -> None:
@@ -285,18 +279,57 @@ def test_a_source_outlives_the_loop_it_was_used_in() -> None:
     asyncio.run(source.aclose())
 
 
-async def test_a_busy_interpreter_makes_no_burst(published: Published) -> None:
+async def test_what_is_queued_plays_on_while_nothing_else_runs_here(published: Published) -> None:
+    await published.source.capture_frame(sound(0.9))
+    # as a cell that computes
+    time.sleep(0.7)
+    frames = published.frames
+    assert len(frames) >= 25
+    assert {later.timestamp - earlier.timestamp for earlier, later in pairwise(frames)} == {960}
+
+
+async def test_what_was_captured_before_it_is_published_is_sent_from_where_it_is(sounding_core: SoundingCore) -> None:
+    source = AudioSource(48_000, 1)
+    for piece in np.split(sine(40), 4):
+        await source.capture_frame(piece)
+    await asyncio.sleep(0.25)  # so long nobody hears it
+    published = await Published(sounding_core, source).open()
+    await source.wait_for_playout()
+    assert 15 <= len(published.frames) <= 28
+    assert published.frames[0].timestamp_us < published.frames[-1].timestamp_us - 14 * 20_000
+    await published.close()
+
+
+async def test_sound_of_any_length_comes_at_once(sounding_core: SoundingCore) -> None:
+    published = await Published(sounding_core, AudioSource(48_000, 2)).open()
+    waiting = asyncio.ensure_future(published.source.capture_frame(np.zeros((48_000 * 300, 2), np.int16)))
+    await wait_until(lambda: published.source.queued_duration > 55)
+    # the rest is handed over later, or not at all
+    assert published.source.queued_duration < 70
+    published.source.clear_queue()
+    await asyncio.wait_for(waiting, 1)
+    assert published.source.queued_duration < 0.03
+    await published.close()
+
+
+async def test_what_is_captured_after_clearing_is_heard_at_once(published: Published) -> None:
+    await published.source.capture_frame(sound(0.9))
+    await published.wait(3)
+    published.source.clear_queue()
+    await published.source.capture_frame(sound(0.2))
+    await published.source.wait_for_playout()
+    frames = published.frames
+    assert len(frames) <= 3 + 12
+    assert max(later.timestamp - earlier.timestamp for earlier, later in pairwise(frames)) <= 960 + 25 * 48
+
+
+async def test_a_closed_source_is_silent_in_the_core_too(published: Published) -> None:
     await published.source.capture_frame(sound(0.9))
     await published.wait(2)
-    with published.source._changed:
-        # nothing can be taken from the queue meanwhile, as next to a call that keeps the interpreter lock
-        time.sleep(0.4)
-    held = len(published.frames)
-    await asyncio.sleep(0.1)  # so long it plays on
-    assert len(published.frames) - held <= 8
-    gaps = [later.timestamp - earlier.timestamp for earlier, later in pairwise(published.frames)]
-    assert max(gaps) > 48_000 * 0.3
-    published.source.clear_queue()
+    await published.source.aclose()
+    sent = len(published.frames)
+    await asyncio.sleep(0.2)  # so long nothing comes
+    assert len(published.frames) <= sent + 1
 
 
 def test_its_repr_is_stable() -> None:

@@ -18,7 +18,7 @@ from lknb.rtc.source import Encoding
 from lknb.rtc.video_source import VideoSource
 from lknb.wire.frame import EncodedFrame
 from tests.kit.poll import wait_until
-from tests.rtc.scripted_core import ScriptedCore
+from tests.rtc.sounding_core import SoundingCore
 from tests.rtc.test_video_source import tell
 
 RATE_HZ = 44_100
@@ -29,7 +29,7 @@ PICTURE = np.full((64, 64, 3), 90, np.uint8)
 class Studio:
     """A synchronizer on two sources that are open in the core, and what arrives there."""
 
-    def __init__(self, core: ScriptedCore, **options: Any) -> None:
+    def __init__(self, core: SoundingCore, **options: Any) -> None:
         self.core = core
         self.sound, self.pictures = AudioSource(RATE_HZ, 1), VideoSource(64, 64)
         self.synchronizer = AVSynchronizer(
@@ -70,6 +70,8 @@ class Studio:
         return [frame.timestamp_us for frame in self.frames(name)]
 
     def frames(self, name: str) -> list[EncodedFrame]:
+        if name == "sound":
+            return self.core.sound(self.handles[name])
         return [
             frame_from_header(header, buffers[0])
             for header, buffers in list(self.core.requests)
@@ -84,8 +86,8 @@ class Studio:
 
 
 @pytest_asyncio.fixture
-async def studio(core: ScriptedCore) -> AsyncIterator[Studio]:
-    made = await Studio(core).open()
+async def studio(sounding_core: SoundingCore) -> AsyncIterator[Studio]:
+    made = await Studio(sounding_core).open()
     yield made
     await made.close()
 
@@ -167,8 +169,8 @@ async def test_after_a_reset_and_a_cleared_queue_they_begin_together_again(studi
         assert studio.captured_us[-1] == pytest.approx(studio.times_us("sound")[before], abs=1_000)
 
 
-async def test_pushing_waits_while_the_pictures_queue_up(core: ScriptedCore) -> None:
-    studio = await Studio(core, video_queue_size_ms=80).open()
+async def test_pushing_waits_while_the_pictures_queue_up(sounding_core: SoundingCore) -> None:
+    studio = await Studio(sounding_core, video_queue_size_ms=80).open()
     try:
         await studio.push_sound(1.0)
         began = asyncio.get_running_loop().time()
@@ -199,8 +201,8 @@ async def test_what_cannot_be_sent_is_said(studio: Studio) -> None:
         await studio.push_picture()
 
 
-async def test_who_waits_for_a_full_queue_is_told_of_the_end(core: ScriptedCore) -> None:
-    studio = await Studio(core, video_queue_size_ms=40).open()
+async def test_who_waits_for_a_full_queue_is_told_of_the_end(sounding_core: SoundingCore) -> None:
+    studio = await Studio(sounding_core, video_queue_size_ms=40).open()
     try:
         await studio.push_sound(1.0)
         await studio.push_picture()
@@ -218,8 +220,8 @@ async def test_who_waits_for_a_full_queue_is_told_of_the_end(core: ScriptedCore)
         await studio.close()
 
 
-async def test_a_closed_one_takes_nothing_and_keeps_nobody(core: ScriptedCore) -> None:
-    studio = await Studio(core, video_queue_size_ms=40).open()
+async def test_a_closed_one_takes_nothing_and_keeps_nobody(sounding_core: SoundingCore) -> None:
+    studio = await Studio(sounding_core, video_queue_size_ms=40).open()
     try:
         await studio.push_sound(1.0)
         for _ in range(3):

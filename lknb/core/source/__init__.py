@@ -2,7 +2,8 @@
 
     encoded.py         the contract: what the core may do with a source
     registry.py        `open_source(type, kind, parameters)`
-    frames.py          "frames": encoded by the kernel, handed through; their form on the link
+    frames.py          "frames": pictures encoded by the kernel, handed through; their form on the link
+    samples.py         "samples": sound the kernel hands over ahead of time, encoded here when it is due
     threaded.py        what the sources that run by themselves have in common; pace.py when their next frame is due
     pattern.py         "pattern": a moving test picture; painter.py paints it
     page.py            "page": a camera, microphone or screen of a page, handed through as it was encoded there
@@ -21,5 +22,6 @@ from __future__ import annotations
 from lknb.core.source.encoded import EncodedSource, Sink, describe_source
 from lknb.core.source.frames import FrameSource
 from lknb.core.source.registry import open_source
+from lknb.core.source.samples import SampleSource
 
-__all__ = ["EncodedSource", "FrameSource", "Sink", "describe_source", "open_source"]
+__all__ = ["EncodedSource", "FrameSource", "SampleSource", "Sink", "describe_source", "open_source"]

@@ -1,4 +1,4 @@
-"""Encoded frames that come from the kernel over the link, and the form they travel in."""
+"""Encoded frames on the link, and pictures that the kernel has encoded."""
 
 from __future__ import annotations
 
@@ -45,36 +45,25 @@ def frame_from_header(header: Mapping[str, Any], data: bytes) -> EncodedFrame:
 
 
 class FrameSource:
-    """Frames encoded in the kernel. The core calls `push` for each that arrives; the sink gets it unless muted.
+    """Pictures encoded in the kernel. The core calls `push` for each that arrives; the sink gets it unless muted.
 
     `on_keyframe_request(rid)` and `on_control(action, parameters)` are how wishes find their way back to the encoder.
     """
 
-    def __init__(
-        self,
-        kind: Kind,
-        codec: str,
-        *,
-        width: int = 0,
-        height: int = 0,
-        stereo: bool = False,
-        layers: tuple[Layer, ...] = (),
-    ) -> None:
-        self.kind: Kind = kind
+    kind: Kind = "video"
+    stereo = False
+    adapts = True
+
+    def __init__(self, codec: str, *, width: int = 0, height: int = 0, layers: tuple[Layer, ...] = ()) -> None:
         self.codec = codec
         self.width = width
         self.height = height
-        self.stereo = stereo
         self.layers = layers
         self.on_ended: Callable[[str | None], None] | None = None
         self.on_keyframe_request: Callable[[str], None] | None = None
         self.on_control: Callable[[str, dict[str, Any]], None] | None = None
         self._sink: Sink | None = None
         self._muted = False
-
-    @property
-    def adapts(self) -> bool:
-        return self.kind == "video"
 
     @property
     def rids(self) -> tuple[str, ...]:
@@ -93,7 +82,7 @@ class FrameSource:
         self._sink = None
 
     def request_keyframe(self, rid: str = "") -> None:
-        if self.kind == "video" and self.on_keyframe_request is not None:
+        if self.on_keyframe_request is not None:
             self.on_keyframe_request(rid)
 
     def control(self, action: str, **parameters: Any) -> None:

@@ -10,6 +10,7 @@ from lknb.core.source.encoded import EncodedSource, Kind
 from lknb.core.source.file import open_file
 from lknb.core.source.frames import FrameSource
 from lknb.core.source.pattern import TestPattern
+from lknb.core.source.samples import SampleSource
 from lknb.core.source.tone import Tone
 from lknb.errors import MediaError
 
@@ -20,7 +21,7 @@ _ENVELOPE = frozenset(("op", "id", "source", "type", "kind"))
 
 
 def open_source(type: str, kind: Kind, parameters: Parameters) -> EncodedSource:
-    """Open a source of `type` "frames", "pattern", "tone" or "file".
+    """Open a source of `type` "frames", "samples", "pattern", "tone" or "file".
 
     `parameters` are what the request carries besides, or its whole header; the constructors document them. Opening a
     file reads from it, so call this off the event loop. Raises `MediaError`.
@@ -38,7 +39,11 @@ def open_source(type: str, kind: Kind, parameters: Parameters) -> EncodedSource:
 
 def _open_frames(kind: Kind, parameters: Parameters) -> EncodedSource:
     layers = tuple(Layer(**layer) for layer in parameters.get("layers", ()))
-    return FrameSource(kind, **{**parameters, "layers": layers})
+    return FrameSource(**{**parameters, "layers": layers})
+
+
+def _open_samples(kind: Kind, parameters: Parameters) -> EncodedSource:
+    return SampleSource(**parameters)
 
 
 def _open_pattern(kind: Kind, parameters: Parameters) -> EncodedSource:
@@ -51,7 +56,7 @@ def _open_tone(kind: Kind, parameters: Parameters) -> EncodedSource:
 
 _OPENERS: Mapping[tuple[str, str], Callable[[Kind, Parameters], EncodedSource]] = {
     ("frames", "video"): _open_frames,
-    ("frames", "audio"): _open_frames,
+    ("samples", "audio"): _open_samples,
     ("pattern", "video"): _open_pattern,
     ("tone", "audio"): _open_tone,
     ("file", "video"): open_file,

@@ -58,8 +58,8 @@ def test_a_header_that_is_none_is_refused(header: dict[str, Any]) -> None:
 
 
 def test_frames_go_through_between_start_and_stop_unless_muted() -> None:
-    source, recorder = FrameSource("audio", "opus"), Recorder()
-    frames = [EncodedFrame("opus", b"x", index) for index in range(6)]
+    source, recorder = FrameSource("vp8"), Recorder()
+    frames = [EncodedFrame("vp8", b"x", index) for index in range(6)]
     source.push(frames[0])
     source.start(recorder)
     source.push(frames[1])
@@ -74,7 +74,7 @@ def test_frames_go_through_between_start_and_stop_unless_muted() -> None:
 
 def test_wishes_find_their_way_to_the_encoder() -> None:
     layers = plan_layers(1280, 720)
-    source = FrameSource("video", "vp8", width=1280, height=720, layers=layers)
+    source = FrameSource("vp8", width=1280, height=720, layers=layers)
     assert source.rids == ("q", "h", "f")
     asked: list[str] = []
     told: list[tuple[str, dict[str, Any]]] = []
@@ -92,7 +92,7 @@ def test_wishes_find_their_way_to_the_encoder() -> None:
 
 
 def test_a_source_nobody_listens_to_takes_wishes_all_the_same() -> None:
-    source = FrameSource("video", "vp8")
+    source = FrameSource("vp8")
     source.start(Recorder())
     source.request_keyframe()
     source.control("layers", rids=[])

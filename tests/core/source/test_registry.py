@@ -53,7 +53,7 @@ def test_sound_has_no_layers() -> None:
     tone = open_source("tone", "audio", {"frequency_hz": 100})
     assert isinstance(tone, Tone)
     assert describe_source(tone)["layers"] == []
-    assert describe_source(open_source("frames", "audio", {"codec": "opus", "stereo": True}))["stereo"]
+    assert describe_source(open_source("samples", "audio", {"channels": 2}))["stereo"]
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,10 @@ def test_sound_has_no_layers() -> None:
         ("pattern", "video", {"fsp": 30}),
         ("pattern", "video", {"width": "wide"}),
         ("frames", "video", {}),
+        ("frames", "audio", {"codec": "opus"}),
+        ("samples", "video", {"channels": 1}),
+        ("samples", "audio", {}),
+        ("samples", "audio", {"channels": 6}),
         ("frames", "video", {"codec": "vp8", "layers": [{"rid": "q"}]}),
         ("file", "video", {}),
         ("file", "audio", {"file": 1, "path": "/nowhere/at/all.mp4"}),
