@@ -76,19 +76,19 @@ def measure(seconds: float, width: int, height: int) -> list[Pair]:
     ):
         notebook = lab.open(["pass"] * 4)
         studio = Studio(notebook, outside, process.server)
-        studio.set_up()
-        notebook.page.evaluate(STUB, [width, height])
         token = studio.server.token("receiver", studio.room)
         command = [sys.executable, "-m", "tests.bench.av_sync", "--receive", studio.server.url, token]
         with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as receiver:
             assert receiver.stdout is not None
-            receiver.stdout.readline()
-            studio.run(
-                f"await asyncio.gather(me.set_camera_enabled(True, rtc.VideoCaptureOptions(width={width}, height={height})),"
-                " me.set_microphone_enabled(True))"
-            )
-            time.sleep(seconds)
-            outside.leave(studio.guest)
+            with studio:
+                notebook.page.evaluate(STUB, [width, height])
+                receiver.stdout.readline()
+                studio.run(
+                    f"await asyncio.gather(me.set_camera_enabled(True, rtc.VideoCaptureOptions(width={width}, height={height})),"
+                    " me.set_microphone_enabled(True))"
+                )
+                time.sleep(seconds)
+            # it ends when somebody leaves
             lines = receiver.stdout.read().splitlines()
         notebook.close()
     return pairs_of(lines)

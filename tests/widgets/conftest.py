@@ -1,4 +1,4 @@
-"""A widget comm without a kernel, and one JupyterLab for all tests that need a browser."""
+"""A widget comm without a kernel; and for all tests that need a browser one JupyterLab, a server and who is outside."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ import pytest
 from comm.base_comm import BaseComm
 
 from tests.kit.jupyterlab import JupyterLab, Notebook
+from tests.kit.outside import Outside
+from tests.kit.server import Server, ServerProcess
 from tests.widgets.screen import CLEAN_UP, SET_UP, Screen
+from tests.widgets.studio import Studio
 
 
 class RecordedComm(BaseComm):
@@ -143,3 +146,32 @@ def screen(set_up: Screen) -> Iterator[Screen]:
     errors = list(set_up.notebook.errors)
     set_up.notebook.console.clear()
     assert errors == []
+
+
+@pytest.fixture(scope="package")
+def server() -> Iterator[Server]:
+    """One for all: each studio has a room of its own."""
+    with ServerProcess() as process:
+        yield process.server
+
+
+@pytest.fixture(scope="package")
+def outside() -> Iterator[Outside]:
+    with Outside() as running:
+        yield running
+
+
+@pytest.fixture
+def notebook(lab: JupyterLab) -> Iterator[Notebook]:
+    """A notebook of four cells with a kernel of its own; the page has said no error."""
+    opened = lab.open(["pass"] * 4)
+    yield opened
+    errors = opened.errors
+    opened.close()
+    assert errors == []
+
+
+@pytest.fixture
+def studio(notebook: Notebook, outside: Outside, server: Server) -> Iterator[Studio]:
+    with Studio(notebook, outside, server) as made:
+        yield made

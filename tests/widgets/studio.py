@@ -48,7 +48,7 @@ LIVE = "lknbTracks.filter((track) => track.readyState === 'live').map((track) =>
 
 
 class Studio:
-    """One notebook with the buttons of a room, and an official client in the same room, outside."""
+    """One notebook with the buttons of a room, and an official client in the same room, outside, as long as `with` lasts."""
 
     def __init__(self, notebook: Notebook, outside: Outside, server: Server, *, url: str = "") -> None:
         """`url` is where the notebook joins, when that is not the server itself."""
@@ -59,12 +59,16 @@ class Studio:
         self.room = room_name()
         self.guest: Peer
 
-    def set_up(self) -> None:
+    def __enter__(self) -> Studio:
         token = self.server.token("me", self.room)
         self.notebook.run(0, SET_UP.format(url=self.url, token=token))
         self.guest = self.outside.join(lambda: WheelPeer("guest"), self.server, self.room)
         self.notebook.page.evaluate(SPY)
         wait_until_sync(lambda: self.bar()["status"] == "", 20, what="the page has a lane")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.outside.leave(self.guest)
 
     def bar(self) -> dict[str, Any]:
         shown: dict[str, Any] = self.notebook.page.evaluate(BAR)

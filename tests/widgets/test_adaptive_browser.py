@@ -15,7 +15,7 @@ import pytest
 from tests.kit.jupyterlab import JupyterLab, Notebook
 from tests.kit.outside import Outside
 from tests.kit.poll import TIME_FACTOR, wait_until_sync
-from tests.kit.server import Server, ServerProcess
+from tests.kit.server import Server
 from tests.kit.tabs import TabbedChromium
 from tests.kit.token import room_name
 from tests.kit.wheel import WheelPeer
@@ -82,12 +82,6 @@ class Scene:
         after_s = self.eye.seen_after(at_s)
         print(f"{what}: a new picture after {after_s * 1000:.0f} ms")
         assert after_s < APPEARS_S * MARGIN
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with ServerProcess() as process:
-        yield process.server
 
 
 @pytest.fixture(scope="module")

@@ -10,37 +10,11 @@ from typing import Any
 import pytest
 
 from tests.kit.chromium import Chromium, ChromiumPeer
-from tests.kit.jupyterlab import JupyterLab
 from tests.kit.outside import Outside
 from tests.kit.peer import Colour, VideoReport, is_near
 from tests.kit.poll import wait_until_sync
-from tests.kit.server import Server, ServerProcess
 from tests.kit.wheel import WheelPeer
 from tests.widgets.studio import SPY, Studio
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with ServerProcess() as process:
-        yield process.server
-
-
-@pytest.fixture(scope="module")
-def outside() -> Iterator[Outside]:
-    with Outside() as running:
-        yield running
-
-
-@pytest.fixture
-def studio(lab: JupyterLab, outside: Outside, server: Server) -> Iterator[Studio]:
-    notebook = lab.open(["pass"] * 4)
-    made = Studio(notebook, outside, server)
-    made.set_up()
-    yield made
-    outside.leave(made.guest)
-    errors = notebook.errors
-    notebook.close()
-    assert errors == []
 
 
 def test_camera_and_microphone_reach_a_wheel_outside_and_numpy(studio: Studio) -> None:

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import psutil
-import pytest
 
-from tests.kit.jupyterlab import JupyterLab
-from tests.kit.outside import Outside
 from tests.kit.poll import TIME_FACTOR, wait_until_sync
-from tests.kit.server import Server, ServerProcess
 from tests.widgets.studio import SET_UP, SPY, Studio
 
 RELOADS = int(os.environ.get("LKNB_TEST_RELOADS", "8"))
@@ -25,30 +20,6 @@ def held():
     core = room._core.client
     return [len(_comm.get_comm_manager().comms), len(_lanes._open), len(core._listeners), len(core._pending)]
 """
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with ServerProcess() as process:
-        yield process.server
-
-
-@pytest.fixture(scope="module")
-def outside() -> Iterator[Outside]:
-    with Outside() as running:
-        yield running
-
-
-@pytest.fixture
-def studio(lab: JupyterLab, outside: Outside, server: Server) -> Iterator[Studio]:
-    notebook = lab.open(["pass"] * 4)
-    made = Studio(notebook, outside, server)
-    made.set_up()
-    yield made
-    outside.leave(made.guest)
-    errors = notebook.errors
-    notebook.close()
-    assert errors == []
 
 
 def ghosts(studio: Studio) -> Any:

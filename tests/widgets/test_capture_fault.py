@@ -16,7 +16,7 @@ import pytest
 from tests.kit.jupyterlab import JupyterLab
 from tests.kit.outside import Outside
 from tests.kit.poll import wait_until_sync
-from tests.kit.server import Server, ServerProcess
+from tests.kit.server import Server
 from tests.widgets.studio import Studio
 
 # Chromium's field trial, which makes it ask for the click that the standard asks for
@@ -74,27 +74,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLab]:
         yield lab
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with ServerProcess() as process:
-        yield process.server
-
-
-@pytest.fixture(scope="module")
-def outside() -> Iterator[Outside]:
-    with Outside() as running:
-        yield running
-
-
 @contextmanager
 def open_studio(lab: JupyterLab, outside: Outside, server: Server, *flags: str) -> Iterator[Studio]:
     """A studio in a browser with these flags."""
     with lab.another_browser(*flags) as browser:
         notebook = lab.open(["pass"] * 4, context=browser.new_context(viewport={"width": 1280, "height": 900}))
-        made = Studio(notebook, outside, server)
-        made.set_up()
-        yield made
-        outside.leave(made.guest)
+        with Studio(notebook, outside, server) as studio:
+            yield studio
         notebook.close()
 
 

@@ -28,9 +28,8 @@ def studio(lane: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stud
         JupyterLab(tmp_path_factory.mktemp(lane), **PAGES[lane]) as lab,
     ):
         notebook = lab.open(["pass"] * 4)
-        made = Studio(notebook, outside, process.server)
-        made.set_up()
-        yield made
+        with Studio(notebook, outside, process.server) as made:
+            yield made
         notebook.close()
 
 

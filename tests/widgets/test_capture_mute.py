@@ -25,12 +25,6 @@ MARKS = "[...document.querySelectorAll('.lknb-video-live')].map((mark) => mark.c
 
 
 @pytest.fixture(scope="module")
-def outside() -> Iterator[Outside]:
-    with Outside() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def counted() -> Iterator[CountedServer]:
     with pytest.MonkeyPatch.context() as patch:
         server = CountedServer(patch)
@@ -93,16 +87,14 @@ def call(lab: JupyterLab, outside: Outside, counted: CountedServer, browser: Chr
     outside.call(proxy.__aenter__())
     server = Server(counted.url, rtc_port=counted.rtc_port)
     notebook = lab.open(["pass"] * 4)
-    studio = Studio(notebook, outside, server, url=proxy.url)
-    studio.set_up()
-    page = outside.join(lambda: ChromiumPeer("page", browser), server, studio.room)
-    studio.run("camera, microphone = await asyncio.wait_for(me.enable_camera_and_microphone(), 20)")
-    camera, microphone = studio.value("[camera.sid, microphone.sid]")
-    made = Call(studio, counted, meter, [studio.guest, page], {"camera": camera, "microphone": microphone})
-    made.flows()
-    yield made
-    for peer in made.peers:
-        outside.leave(peer)
+    with Studio(notebook, outside, server, url=proxy.url) as studio:
+        page = outside.join(lambda: ChromiumPeer("page", browser), server, studio.room)
+        studio.run("camera, microphone = await asyncio.wait_for(me.enable_camera_and_microphone(), 20)")
+        camera, microphone = studio.value("[camera.sid, microphone.sid]")
+        made = Call(studio, counted, meter, [studio.guest, page], {"camera": camera, "microphone": microphone})
+        made.flows()
+        yield made
+        outside.leave(page)
     errors = notebook.errors
     notebook.close()
     outside.call(proxy.__aexit__(None, None, None))

@@ -13,11 +13,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.kit.jupyterlab import PAGE_DEADLINE_MS, JupyterLab
-from tests.kit.outside import Outside
-from tests.kit.poll import wait_until_sync
-from tests.kit.server import Server, ServerProcess
-from tests.widgets.studio import SPY, Studio
+from tests.kit.jupyterlab import PAGE_DEADLINE_MS, JupyterLab, Notebook
+from tests.kit.poll import TIME_FACTOR, wait_until_sync
+from tests.widgets.studio import LIVE, SPY, Studio
 
 POLICY = {"Permissions-Policy": "camera=(), microphone=(), display-capture=()"}
 TAB = """() => ({
@@ -26,23 +24,10 @@ TAB = """() => ({
   fault: document.querySelector('.lknb-bar-fault').textContent, status: document.querySelector('.lknb-bar-status').textContent,
   live: !document.querySelector('.lknb-bar-mark').hidden, title: document.title, room: document.querySelector('h1').textContent,
 })"""
-LIVE = "lknbTracks.filter((track) => track.readyState === 'live').map((track) => track.kind).sort()"
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with ServerProcess() as process:
-        yield process.server
-
-
-@pytest.fixture(scope="module")
-def outside() -> Iterator[Outside]:
-    with Outside() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def forbidden_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLab]:
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLab]:
     with JupyterLab(tmp_path_factory.mktemp("forbidden"), headers=POLICY) as lab:
         # there before the first test, and so not left behind by it
         assert lab.browser.is_connected()
@@ -50,13 +35,11 @@ def forbidden_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterL
 
 
 @pytest.fixture
-def studio(forbidden_lab: JupyterLab, outside: Outside, server: Server) -> Iterator[Studio]:
-    notebook = forbidden_lab.open(["pass"] * 4)
-    made = Studio(notebook, outside, server)
-    made.set_up()
-    yield made
-    outside.leave(made.guest)
-    notebook.close()
+def notebook(lab: JupyterLab) -> Iterator[Notebook]:
+    """Its page says on the console what it may not do."""
+    opened = lab.open(["pass"] * 4)
+    yield opened
+    opened.close()
 
 
 class Tab:
@@ -196,7 +179,7 @@ def test_a_camera_page_follows_its_room_and_lets_go_when_the_kernel_dies(studio:
     studio.notebook.page.evaluate("void jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
     began = time.monotonic()
     wait_until_sync(lambda: tab.live() == [], what="the device is free")
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 2 * TIME_FACTOR
     studio.outside.call(studio.guest.wait_event("track_unpublished", track_sid=camera))
     wait_until_sync(lambda: "kernel of the notebook is gone" in tab.shown()["status"], 30, what="and why is said")
 

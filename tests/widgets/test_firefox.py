@@ -17,7 +17,7 @@ from tests.kit.firefox import Firefox, find_firefox
 from tests.kit.jupyterlab import JupyterLab, Notebook
 from tests.kit.outside import Outside
 from tests.kit.poll import wait_until_sync
-from tests.kit.server import Server, ServerProcess
+from tests.kit.server import Server
 from tests.kit.sound_server import SAMPLE_RATE_HZ, SoundServer, find_pulseaudio
 from tests.widgets.screen import CLEAN_UP, SET_UP, Screen
 from tests.widgets.studio import Studio
@@ -58,18 +58,6 @@ def firefox(loudspeaker: SoundServer | None) -> Iterator[Firefox]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with ServerProcess() as process:
-        yield process.server
-
-
-@pytest.fixture(scope="module")
-def outside() -> Iterator[Outside]:
-    with Outside() as running:
-        yield running
-
-
 @pytest.fixture
 def notebook(lab: JupyterLab, firefox: Firefox) -> Iterator[Notebook]:
     opened = lab.open(["pass"] * 10, context=firefox)
@@ -77,14 +65,6 @@ def notebook(lab: JupyterLab, firefox: Firefox) -> Iterator[Notebook]:
     errors = opened.errors
     opened.close()
     assert errors == []
-
-
-@pytest.fixture
-def studio(notebook: Notebook, outside: Outside, server: Server) -> Iterator[Studio]:
-    made = Studio(notebook, outside, server)
-    made.set_up()
-    yield made
-    outside.leave(made.guest)
 
 
 def pitch_hz(sound: np.ndarray[Any, Any]) -> float:
@@ -177,22 +157,20 @@ def test_what_it_cannot_capture_is_told_here_and_there(studio: Studio) -> None:
 def test_one_without_a_loudspeaker_and_without_h264_says_so(lab: JupyterLab, outside: Outside, server: Server) -> None:
     with Firefox({"media.cubeb.force_null_context": True, "media.ffmpeg.enabled": False}) as poor:
         notebook = lab.open(["pass"] * 10, context=poor)
-        studio = Studio(notebook, outside, server)
-        studio.set_up()
-        told = studio.run(
-            "try:\n    await asyncio.wait_for(me.set_microphone_enabled(True), 20)\n"
-            "except lknb.errors.MediaDevicesError as error:\n    print(error.kind, error.reason, error)"
-        )
-        assert told.startswith("microphone unsupported ")
-        assert "Connect one, or headphones" in told
-        bar = studio.bar()
-        assert "no loudspeaker" in bar["fault"]
-        assert not bar["live"]
-        assert studio.live() == []
-        assert studio.value("len(me.track_publications)") == 0
-        assert not notebook.page.evaluate(DECODES)
-        assert studio.sees(studio.publish("me.set_camera_enabled(True)"), 1280).codec == "vp8"
-        outside.leave(studio.guest)
+        with Studio(notebook, outside, server) as studio:
+            told = studio.run(
+                "try:\n    await asyncio.wait_for(me.set_microphone_enabled(True), 20)\n"
+                "except lknb.errors.MediaDevicesError as error:\n    print(error.kind, error.reason, error)"
+            )
+            assert told.startswith("microphone unsupported ")
+            assert "Connect one, or headphones" in told
+            bar = studio.bar()
+            assert "no loudspeaker" in bar["fault"]
+            assert not bar["live"]
+            assert studio.live() == []
+            assert studio.value("len(me.track_publications)") == 0
+            assert not notebook.page.evaluate(DECODES)
+            assert studio.sees(studio.publish("me.set_camera_enabled(True)"), 1280).codec == "vp8"
         notebook.run(0, SET_UP)
         screen = Screen(notebook)
         screen.run("show(codec='h264')")
