@@ -49,7 +49,7 @@ def test_a_test_marked_alone_has_no_other_beside_it(tmp_path: Path) -> None:
     done = subprocess.run(
         [
             sys.executable, "-m", "pytest", "-p", "tests.conftest", "-n", "2", "--dist", "loadfile",
-            "-c", ROOT / "pyproject.toml", "--rootdir", tmp_path, folder,
+            "-c", ROOT / "pyproject.toml", folder,
         ],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip

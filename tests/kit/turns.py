@@ -20,20 +20,20 @@ class Turns:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         alone = item.get_closest_marker("alone") is not None
-        # folders are locked, which are those of the run: nothing has to be made, nor cleared away after a kill
-        root, folder = item.config.rootpath, Path(item.config.args[0].partition("::")[0])
-        with _opened(folder if folder.is_dir() and folder != root else Path(__file__).parent) as room:
+        # in the folder for temporary files of the whole run, of which each process has a part
+        folder = Path(item.config.option.basetemp).parent
+        with _opened(folder / "room") as room:
             # who waits to be alone keeps the door shut, or there would always be another one inside
-            with _opened(root) as door:
+            with _opened(folder / "door") as door:
                 fcntl.flock(door, fcntl.LOCK_EX)
                 fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
             return (yield)
 
 
 @contextmanager
-def _opened(folder: Path) -> Iterator[int]:
-    """A descriptor; closing it ends its lock."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _opened(path: Path) -> Iterator[int]:
+    """A descriptor of a file to lock; closing it ends its lock."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT)
     try:
         yield descriptor
     finally:
