@@ -13,7 +13,6 @@ import base64
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +23,7 @@ from typing import Any
 import websocket
 
 from tests.kit.poll import TIME_FACTOR, wait_until_sync
+from tests.kit.program import Program
 
 NAMES = ("firefox-esr", "firefox")
 START_DEADLINE_S = 40.0
@@ -60,7 +60,7 @@ class Firefox:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._preferences = {**PREFERENCES, **(preferences or {})}
-        self._environment = {**os.environ, **(environment or {})}
+        self._environment = dict(environment or {})
         self._pages: dict[str, FirefoxPage] = {}
         self._calls = 0
         self.version = ""
@@ -71,13 +71,13 @@ class Firefox:
         self._profile = Path(tempfile.mkdtemp(prefix="lknb_firefox_"))
         lines = [f"user_pref({json.dumps(name)}, {json.dumps(it)});\n" for name, it in self._preferences.items()]
         (self._profile / "user.js").write_text("".join(lines))
-        with (self._profile / "output.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [executable, "--headless", "--remote-debugging-port=0", "--profile", self._profile],
-                stdout=log, stderr=log, env={**self._environment, "HOME": str(self._profile), "MOZ_CRASHREPORTER_DISABLE": "1"},
-            )  # fmt: skip
+        self._program = Program(
+            [executable, "--headless", "--remote-debugging-port=0", "--profile", self._profile],
+            self._profile / "output.log",
+            environment={**self._environment, "HOME": str(self._profile), "MOZ_CRASHREPORTER_DISABLE": "1"},
+        )
         try:
-            told = wait_until_sync(self._address, START_DEADLINE_S, what=self._log, interval_s=0.1)
+            told = wait_until_sync(self._address, START_DEADLINE_S, what=self._program.written, interval_s=0.1)
             self._socket = websocket.create_connection(
                 f"ws://{told['ws_host']}:{told['ws_port']}/session", suppress_origin=True
             )
@@ -137,22 +137,14 @@ class Firefox:
         self._pages.pop(context, None)
 
     def _address(self) -> Any:
-        assert self._process.poll() is None, f"Firefox ended: {self._log()}"
+        assert not self._program.has_ended, f"Firefox ended: {self._program.written()}"
         try:
             return json.loads((self._profile / "WebDriverBiDiServer.json").read_text())
         except (OSError, ValueError):
             return None
 
-    def _log(self) -> str:
-        return (self._profile / "output.log").read_text(errors="replace")[-2000:]
-
     def _end(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(10 * TIME_FACTOR)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._program.end()
         shutil.rmtree(self._profile, ignore_errors=True)
 
 

@@ -10,8 +10,6 @@ Everything is synchronous (playwright's own loop runs under it), so tests that u
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -27,6 +25,7 @@ from playwright.sync_api import Error as PlaywrightError
 from tests.kit.chromium import FLAGS, find_chromium
 from tests.kit.firefox import Firefox
 from tests.kit.poll import TIME_FACTOR, wait_until_sync
+from tests.kit.program import Program
 
 ROOT = Path(__file__).resolve().parents[2]
 START_DEADLINE_S = 40.0
@@ -72,7 +71,7 @@ class JupyterLab:
 
     def __enter__(self) -> JupyterLab:
         self._start_server()
-        self._closing.callback(self._stop_server)
+        self._closing.callback(self._server.end)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -136,7 +135,6 @@ class JupyterLab:
             path.mkdir(parents=True)
         (home / "settings" / "overrides.json").write_text(json.dumps(self._settings))
         environment = {
-            **os.environ,
             "HOME": str(home),
             "JUPYTER_CONFIG_DIR": str(home / "config"),
             "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
@@ -153,20 +151,17 @@ class JupyterLab:
             f"--ServerApp.jpserver_extensions={{'jupyter_server_proxy': {self._proxy}}}",
             f"--ServerApp.tornado_settings={ {'headers': self._headers}!r}",
         ]  # fmt: skip
-        self.log = self.folder / "server.log"
-        with self.log.open("wb") as log:
-            self._server = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=self.notebooks
-            )
+        log = self.folder / "server.log"
+        self._server = Program(command, log, environment=environment, folder=self.notebooks)
         try:
-            info = wait_until_sync(lambda: self._server_info(home), START_DEADLINE_S, what="JupyterLab started")
-        except AssertionError as error:
-            self._stop_server()
-            raise AssertionError(f"{error}: {self.log.read_text()[-2000:]}") from None
+            info = wait_until_sync(lambda: self._server_info(home), START_DEADLINE_S, what=self._server.written)
+        except BaseException:
+            self._server.end()
+            raise
         self.url, self.token = info["url"].replace("127.0.0.1", self._host), info["token"]
 
     def _server_info(self, home: Path) -> dict[str, str] | None:
-        assert self._server.poll() is None, f"JupyterLab ended: {self.log.read_text()[-2000:]}"
+        assert not self._server.has_ended, f"JupyterLab ended: {self._server.written()}"
         for path in (home / "runtime").glob("jpserver-*.json"):
             try:
                 info: dict[str, str] = json.loads(path.read_text())
@@ -175,14 +170,6 @@ class JupyterLab:
             except (OSError, ValueError):
                 continue
         return None
-
-    def _stop_server(self) -> None:
-        self._server.terminate()
-        try:
-            self._server.wait(10 * TIME_FACTOR)
-        except subprocess.TimeoutExpired:
-            self._server.kill()
-            self._server.wait()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,8 @@ It is a PulseAudio of its own, where the machine has the program; no test needs 
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from tests.kit.poll import TIME_FACTOR, wait_until_sync
+from tests.kit.program import Program
 
 SAMPLE_RATE_HZ = 48_000
 
@@ -43,18 +42,18 @@ class SoundServer:
             f"module-simple-protocol-unix socket={heard} record=1 playback=0 source=out.monitor format=s16le channels=1"
             f" rate={SAMPLE_RATE_HZ}",
         )
-        with (self._folder / "output.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    executable, "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1", "--disable-shm=yes",
-                    *(f"--load={module}" for module in modules),
-                ],
-                stdout=log, stderr=log, env={**os.environ, "HOME": str(self._folder), "XDG_RUNTIME_DIR": str(self._folder)},
-            )  # fmt: skip
+        self._program = Program(
+            [
+                executable, "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1", "--disable-shm=yes",
+                *(f"--load={module}" for module in modules),
+            ],
+            self._folder / "output.log",
+            environment={"HOME": str(self._folder), "XDG_RUNTIME_DIR": str(self._folder)},
+        )  # fmt: skip
         self.environment = {"PULSE_SERVER": f"unix:{played}"}
         self._heard = heard
         try:
-            wait_until_sync(lambda: played.exists() and heard.exists(), what=self._log)
+            wait_until_sync(lambda: played.exists() and heard.exists(), what=self._program.written)
         except BaseException:
             self._end()
             raise
@@ -72,18 +71,10 @@ class SoundServer:
             recorder.connect(str(self._heard))
             while len(got) < wanted:
                 data = recorder.recv(65_536)
-                assert data, f"the sound server ended: {self._log()}"
+                assert data, f"the sound server ended: {self._program.written()}"
                 got += data
         return np.frombuffer(bytes(got[:wanted]), np.int16) / 32_768
 
-    def _log(self) -> str:
-        return (self._folder / "output.log").read_text(errors="replace")[-2000:]
-
     def _end(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(10 * TIME_FACTOR)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._program.end()
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 import urllib.request
 from pathlib import Path
@@ -13,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
 from tests.kit.chromium import FLAGS, find_chromium
 from tests.kit.poll import TIME_FACTOR, wait_until_sync
+from tests.kit.program import Program
 
 
 class TabbedChromium:
@@ -25,12 +25,9 @@ class TabbedChromium:
     def __enter__(self) -> TabbedChromium:
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         command = [find_chromium(), *FLAGS, "--headless", "--window-size=1280,900", "--remote-debugging-port=0"]
-        self._process = subprocess.Popen(
-            [*command, f"--user-data-dir={self._folder.name}", "about:blank"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        told = Path(self._folder.name) / "DevToolsActivePort"
+        folder = Path(self._folder.name)
+        self._program = Program([*command, f"--user-data-dir={folder}", "about:blank"], folder / "output.log")
+        told = folder / "DevToolsActivePort"
         try:
             wait_until_sync(lambda: told.exists() and told.read_text().count("\n"), 20, what="the port of Chromium")
         except AssertionError:
@@ -41,12 +38,7 @@ class TabbedChromium:
 
     def __exit__(self, *_: object) -> None:
         self.detach()
-        self._process.terminate()
-        try:
-            self._process.wait(10 * TIME_FACTOR)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._program.end()
         self._folder.cleanup()
 
     def attach(self) -> BrowserContext:
