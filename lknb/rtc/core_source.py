@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from lknb.core.client import CoreClient
 
 
-class RunningSource:
+class RunningSource(ABC):
     """A source of the core, open once for each publication. Making one touches no process."""
 
     def __init__(self, kind: Kind, type: str) -> None:
@@ -60,10 +61,11 @@ class RunningSource:
         for handle, client in list(self._open.items()):
             await client.request({"op": "source_control", "source": handle, "action": action, **parameters})
 
+    @abstractmethod
     def _parameters(self, client: CoreClient, encoding: Encoding) -> dict[str, Any]:
-        raise NotImplementedError
+        """What the core is told besides the kind and the type."""
 
-    def _hear(self, header: Mapping[str, Any]) -> None:
+    def _hear(self, header: Mapping[str, Any]) -> None:  # noqa: B027  (most have nothing to hear)
         """An event of the core about one of our handles, on the thread of the link."""
 
 
