@@ -11,8 +11,10 @@ from lknb.server.app import Server
 from lknb.server.config import ServerConfig
 from tests.kit.raw import RawClient, RawTrack
 from tests.kit.token import API_KEY, API_SECRET, make_token
+from tests.server.feed import camera
 
 Join = Callable[..., Awaitable[RawClient]]
+Call = Callable[..., Awaitable[tuple[RawTrack, RawClient, RawClient]]]
 
 
 @pytest.fixture
@@ -47,3 +49,14 @@ async def join(url: str) -> AsyncIterator[Join]:
     yield connect
     for client in clients:
         await client.close()
+
+
+@pytest.fixture
+def call(join: Join) -> Call:
+    """`track, alice, bob = await call("q", "h", "f")`: alice has a camera in these layers, and bob comes after her."""
+
+    async def begin(*rids: str, codec: str = "vp8") -> tuple[RawTrack, RawClient, RawClient]:
+        track = camera(*rids, codec=codec)
+        return track, await join("alice", track), await join("bob")
+
+    return begin

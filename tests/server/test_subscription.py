@@ -21,7 +21,7 @@ from lknb.wire.vp8 import (
     vp8_dimensions,
 )
 from tests.kit.poll import wait_until
-from tests.server.conftest import Join
+from tests.server.conftest import Call, Join
 from tests.server.feed import DELTA_BODY, KEY_BODY, assert_unbroken, camera, feed_marker, feeding, vp8, vp8_size
 
 
@@ -40,10 +40,8 @@ async def test_a_stream_begins_with_a_key_frame_and_is_unbroken_over_every_wrap(
     assert ssrc not in track.ssrcs.values()
 
 
-async def test_the_best_live_layer_is_forwarded_and_layers_change_without_a_seam(join: Join) -> None:
-    track = camera("q", "h", "f")
-    alice = await join("alice", track)
-    bob = await join("bob")
+async def test_the_best_live_layer_is_forwarded_and_layers_change_without_a_seam(call: Call) -> None:
+    track, alice, bob = await call("q", "h", "f")
     async with feeding(alice, track) as feed:
         ssrc = await bob.receiving(track.sid)
         await wait_until(lambda: bob.media(ssrc) and bob.media(ssrc)[-1].payload[-1] == 2, what="the top layer")
@@ -61,10 +59,8 @@ async def test_the_best_live_layer_is_forwarded_and_layers_change_without_a_seam
     assert all(map(is_vp8_keyframe, changes)), "a layer began with a picture that needs others"
 
 
-async def test_a_layer_that_says_goodbye_is_left_with_the_next_picture(join: Join) -> None:
-    track = camera("q", "h", "f")
-    alice = await join("alice", track)
-    bob = await join("bob")
+async def test_a_layer_that_says_goodbye_is_left_with_the_next_picture(call: Call) -> None:
+    track, alice, bob = await call("q", "h", "f")
     async with feeding(alice, track) as feed:
         ssrc = await bob.receiving(track.sid)
         await wait_until(lambda: bob.media(ssrc) and bob.media(ssrc)[-1].payload[-1] == 2, what="the top layer")
@@ -81,10 +77,8 @@ async def test_a_layer_that_says_goodbye_is_left_with_the_next_picture(join: Joi
     assert_unbroken(bob, ssrc)
 
 
-async def test_size_and_pause_decide_too(join: Join) -> None:
-    track = camera("q", "h", "f")
-    alice = await join("alice", track)
-    bob = await join("bob")
+async def test_size_and_pause_decide_too(call: Call) -> None:
+    track, alice, bob = await call("q", "h", "f")
     async with feeding(alice, track):
         ssrc = await bob.receiving(track.sid)
         await wait_until(lambda: bob.media(ssrc) and bob.media(ssrc)[-1].payload[-1] == 2)
@@ -102,10 +96,8 @@ async def test_size_and_pause_decide_too(join: Join) -> None:
     assert_unbroken(bob, ssrc)
 
 
-async def test_nothing_of_a_muted_track_is_forwarded_and_it_ends_with_tiny_key_frames(join: Join) -> None:
-    track = camera()
-    alice = await join("alice", track)
-    bob = await join("bob")
+async def test_nothing_of_a_muted_track_is_forwarded_and_it_ends_with_tiny_key_frames(call: Call) -> None:
+    track, alice, bob = await call()
     async with feeding(alice, track):
         ssrc = await bob.receiving(track.sid)
         await wait_until(lambda: bob.media(ssrc))
@@ -122,10 +114,8 @@ async def test_nothing_of_a_muted_track_is_forwarded_and_it_ends_with_tiny_key_f
     assert_unbroken(bob, ssrc)
 
 
-async def test_a_picture_that_stands_still_is_asked_for_after_an_unmute(join: Join) -> None:
-    track = camera("q", "h", "f")
-    alice = await join("alice", track)
-    bob = await join("bob")
+async def test_a_picture_that_stands_still_is_asked_for_after_an_unmute(call: Call) -> None:
+    track, alice, bob = await call("q", "h", "f")
     async with feeding(alice, track) as feed:
         ssrc = await bob.receiving(track.sid)
         await wait_until(lambda: bob.media(ssrc) and bob.media(ssrc)[-1].payload[-1] == 2, what="the top layer")
@@ -141,10 +131,8 @@ async def test_a_picture_that_stands_still_is_asked_for_after_an_unmute(join: Jo
     assert_unbroken(bob, ssrc)
 
 
-async def test_an_h264_stream_ends_with_a_tiny_picture_too(join: Join) -> None:
-    track = camera(codec="h264")
-    alice = await join("alice", track)
-    bob = await join("bob")
+async def test_an_h264_stream_ends_with_a_tiny_picture_too(call: Call) -> None:
+    track, alice, bob = await call(codec="h264")
     ssrc = await bob.receiving(track.sid)
     idr = b"\x65" + bytes(30)
     sequence = 0
@@ -163,10 +151,8 @@ async def test_an_h264_stream_ends_with_a_tiny_picture_too(join: Join) -> None:
     assert h264_dimensions(depacketize_h264(bob.media(ssrc)[-1].payload)) == (2, 2)
 
 
-async def test_padding_is_dropped_and_its_numbers_closed(join: Join) -> None:
-    track = camera()
-    alice = await join("alice", track)
-    bob = await join("bob")
+async def test_padding_is_dropped_and_its_numbers_closed(call: Call) -> None:
+    track, alice, bob = await call()
     ssrc = await bob.receiving(track.sid)
     state = {"sequence": 10}
 
@@ -183,10 +169,8 @@ async def test_padding_is_dropped_and_its_numbers_closed(join: Join) -> None:
     assert_unbroken(bob, ssrc)
 
 
-async def test_a_lost_packet_is_sent_again_to_the_subscriber_and_asked_for_at_the_publisher(join: Join) -> None:
-    track = camera()
-    alice = await join("alice", track)
-    bob = await join("bob")
+async def test_a_lost_packet_is_sent_again_to_the_subscriber_and_asked_for_at_the_publisher(call: Call) -> None:
+    track, alice, bob = await call()
     async with feeding(alice, track) as feed:
         ssrc = await bob.receiving(track.sid)
         await wait_until(lambda: len(bob.media(ssrc)) > 5)
@@ -200,10 +184,8 @@ async def test_a_lost_packet_is_sent_again_to_the_subscriber_and_asked_for_at_th
         assert len(asked[0].lost) == 2
 
 
-async def test_key_frame_requests_are_throttled_upstream(join: Join) -> None:
-    track = camera()
-    alice = await join("alice", track)
-    bob = await join("bob")
+async def test_key_frame_requests_are_throttled_upstream(call: Call) -> None:
+    track, alice, bob = await call()
     async with feeding(alice, track):
         ssrc = await bob.receiving(track.sid)
         await wait_until(lambda: len(bob.media(ssrc)) > 20)
@@ -217,10 +199,8 @@ async def test_key_frame_requests_are_throttled_upstream(join: Join) -> None:
         assert 0 < sum(isinstance(r, Pli) for r in alice.reports) - before <= 4 + 2 * passed_s
 
 
-async def test_feedback_names_foreign_streams_in_vain(join: Join) -> None:
-    track = camera()
-    alice = await join("alice", track)
-    bob = await join("bob")
+async def test_feedback_names_foreign_streams_in_vain(call: Call) -> None:
+    track, alice, bob = await call()
     async with feeding(alice, track):
         ssrc = await bob.receiving(track.sid)
         await wait_until(lambda: bob.media(ssrc))
@@ -229,10 +209,8 @@ async def test_feedback_names_foreign_streams_in_vain(join: Join) -> None:
         await wait_until(lambda: len(bob.media(ssrc)) > count + 10)
 
 
-async def test_sender_reports_carry_the_publishers_clock_in_our_timestamps(join: Join) -> None:
-    track = camera()
-    alice = await join("alice", track)
-    bob = await join("bob")
+async def test_sender_reports_carry_the_publishers_clock_in_our_timestamps(call: Call) -> None:
+    track, alice, bob = await call()
     async with feeding(alice, track) as feed:
         ssrc = await bob.receiving(track.sid)
         await wait_until(lambda: bob.media(ssrc))
@@ -304,10 +282,8 @@ async def test_not_a_byte_of_an_unasked_track_without_auto_subscribe(join: Join,
         assert len(bob.packets) <= count + 5
 
 
-async def test_dynacast_tells_the_publisher_what_is_wanted_raising_at_once_and_lowering_later(join: Join) -> None:
-    track = camera("q", "h", "f")
-    alice = await join("alice", track)
-    bob = await join("bob")
+async def test_dynacast_tells_the_publisher_what_is_wanted_raising_at_once_and_lowering_later(call: Call) -> None:
+    track, alice, bob = await call("q", "h", "f")
 
     def enabled(message: rtc.SubscribedQualityUpdate) -> list[bool]:
         return [quality.enabled for quality in message.subscribed_qualities]
@@ -323,10 +299,8 @@ async def test_dynacast_tells_the_publisher_what_is_wanted_raising_at_once_and_l
 
 
 @pytest.mark.parametrize("hostile", [b"", b"\x80", b"\xff" * 40, bytes(1200), b"\x90\x60" + b"\xff" * 30])
-async def test_hostile_packets_of_a_publisher_are_dropped_and_nobody_notices(join: Join, hostile: bytes) -> None:
-    track = camera()
-    alice = await join("alice", track)
-    bob = await join("bob")
+async def test_hostile_packets_of_a_publisher_are_dropped_and_nobody_notices(call: Call, hostile: bytes) -> None:
+    track, alice, bob = await call()
     async with feeding(alice, track):
         ssrc = await bob.receiving(track.sid)
         await wait_until(lambda: bob.media(ssrc))
@@ -337,10 +311,8 @@ async def test_hostile_packets_of_a_publisher_are_dropped_and_nobody_notices(joi
     assert_unbroken(bob, ssrc)
 
 
-async def test_an_active_stream_and_a_lossy_path_are_told(join: Join, server: Server) -> None:
-    track = camera()
-    alice = await join("alice", track)
-    bob = await join("bob")
+async def test_an_active_stream_and_a_lossy_path_are_told(call: Call, server: Server) -> None:
+    track, alice, bob = await call()
     async with feeding(alice, track):
         ssrc = await bob.receiving(track.sid)
         await wait_until(lambda: len(bob.media(ssrc)) > 10)
@@ -359,10 +331,8 @@ async def test_an_active_stream_and_a_lossy_path_are_told(join: Join, server: Se
         assert [(u.participant_sid, u.quality) for u in worse.updates] == [(bob.sid, models.ConnectionQuality.POOR)]
 
 
-async def test_a_lower_frame_rate_drops_temporal_layers_without_a_hole(join: Join) -> None:
-    track = camera()
-    alice = await join("alice", track)
-    bob = await join("bob")
+async def test_a_lower_frame_rate_drops_temporal_layers_without_a_hole(call: Call) -> None:
+    track, alice, bob = await call()
     ssrc = await bob.receiving(track.sid)
     number = 0
 
@@ -400,10 +370,8 @@ async def test_a_lower_frame_rate_drops_temporal_layers_without_a_hole(join: Joi
     assert all((after - before) & 0x7FFF == 1 for before, after in itertools.pairwise(ids))
 
 
-async def test_an_ssrc_that_changes_its_payload_type_floods_nobody(join: Join) -> None:
-    track = camera()
-    alice = await join("alice", track)
-    bob = await join("bob")
+async def test_an_ssrc_that_changes_its_payload_type_floods_nobody(call: Call) -> None:
+    track, alice, bob = await call()
     async with feeding(alice, track) as feed:
         ssrc = await bob.receiving(track.sid)
         await wait_until(lambda: bob.media(ssrc))
@@ -419,10 +387,8 @@ async def test_an_ssrc_that_changes_its_payload_type_floods_nobody(join: Join) -
         assert len(bob.all("update")) - updates < 10
 
 
-async def test_a_layer_that_was_switched_off_on_request_is_back_at_once(join: Join) -> None:
-    track = camera()
-    alice = await join("alice", track)
-    bob = await join("bob")
+async def test_a_layer_that_was_switched_off_on_request_is_back_at_once(call: Call) -> None:
+    track, alice, bob = await call()
     async with feeding(alice, track) as feed:
         ssrc = await bob.receiving(track.sid)
         await wait_until(lambda: bob.media(ssrc))
