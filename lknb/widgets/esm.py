@@ -44,6 +44,7 @@ CAPTURE_MODULES = (
     "device_list",
     "capture_feed",
     "capture_screen",
+    "capture_report",
     "capture_device",
     "kernel_watch",
     "capture_session",

@@ -1,6 +1,7 @@
 // Cameras, microphones and screens of this page: taking them, letting go of them, and saying what went wrong.
 
 import { CaptureFeed } from "./capture_feed.js";
+import { CaptureReport, describeHeld, inWords } from "./capture_report.js";
 import { ScreenShare } from "./capture_screen.js";
 import { NOT_HELD, explainChange, explainEncoder, explainFault, explainLoss } from "./device_fault.js";
 import { Obstacle, cameraOf, currentObstacle, isForbidden, listDevices, microphoneOf } from "./device_list.js";
@@ -44,6 +45,7 @@ export class DeviceSet {
     this.opening = new Set();
     this.screen = new ScreenShare(() => this.changed());
     this.feed = new CaptureFeed(command);
+    this.report = new CaptureReport(command);
   }
 
   /**
@@ -114,9 +116,8 @@ export class DeviceSet {
     this.close(capture);
     const fault = explainEncoder(device, codec);
     this.#fail(fault, device);
-    const detail = `${fault.title}. ${fault.detail}`;
-    this.command({ type: "say", header: { type: "lost", capture, reason: fault.reason, detail } });
-    this.command({ type: "say", header: { type: "ended", capture, detail } });
+    this.report.lost(capture, fault);
+    this.report.ended(capture, inWords(fault));
   }
 
   // -------------------------------------------------------------------- what the core asks for
@@ -167,7 +168,7 @@ export class DeviceSet {
       this.close(capture);
       throw error;
     }
-    return this.#describe(held);
+    return describeHeld(held);
   }
 
   /**
@@ -224,7 +225,7 @@ export class DeviceSet {
       this.#release(held);
       await this.#attach(held, track);
     }
-    return this.#describe(held);
+    return describeHeld(held);
   }
 
   /** @param {number} capture */
@@ -244,16 +245,13 @@ export class DeviceSet {
       const done = await carryOut();
       // a mute says nothing about what is wrong with a device
       if (!header.muted) this.#clear(device);
-      this.command({ type: "say", header: { ...done, type: "done", request: header.request } });
-      this.#tellUsed(header.capture);
+      this.report.done(header.request, done);
+      this.report.used(this.held.get(header.capture));
     } catch (error) {
       const fault = error instanceof Obstacle ? error.fault : explainFault(error, device);
       // the sound of a screen is offered or not, that is nobody's fault; and what came too late is no news
       if (device !== "screen_audio" && fault !== NOT_HELD) this.#fail(fault, device);
-      this.command({
-        type: "say",
-        header: { type: "failed", request: header.request, reason: fault.reason, detail: `${fault.title}. ${fault.detail}` },
-      });
+      this.report.failed(header.request, fault);
     }
   }
 
@@ -335,7 +333,7 @@ export class DeviceSet {
       return;
     }
     this.close(capture);
-    this.command({ type: "say", header: { type: "ended", capture, detail: "The screen is not shared any more" } });
+    this.report.ended(capture, "The screen is not shared any more");
   }
 
   /**
@@ -355,31 +353,14 @@ export class DeviceSet {
       await this.#takeAgain(held, device === "microphone" ? "" : held.deviceId);
       if (!held.track) return;
       this.#fail(explainChange(device, held.track.label), device);
-      this.#tellUsed(held.capture);
+      this.report.used(this.held.get(held.capture));
     } catch (error) {
       held.muted = true;
       if (this.held.get(held.capture) !== held) return;
       const fault = isDenied ? explainFault(error, device) : explainLoss(device);
       this.#fail(fault, device);
-      const detail = `${fault.title}. ${fault.detail}`;
-      this.command({ type: "say", header: { type: "lost", capture: held.capture, reason: fault.reason, detail } });
+      this.report.lost(held.capture, fault);
     }
-  }
-
-  /** Which camera or microphone it is by now. @param {number} capture */
-  #tellUsed(capture) {
-    const held = this.held.get(capture);
-    const usedId = held?.track?.getSettings().deviceId;
-    if (!held || !usedId || usedId === held.usedId) return;
-    held.usedId = usedId;
-    this.command({ type: "say", header: { type: "using", capture, device_id: usedId } });
-  }
-
-  /** @param {Held} held */
-  #describe(held) {
-    const { width = 0, height = 0, deviceId = "" } = held.track?.getSettings() ?? {};
-    // no encoder takes an odd side
-    return { width: width & ~1, height: height & ~1, device_id: deviceId, label: (held.track?.label ?? "").slice(0, 200) };
   }
 
   /**
