@@ -74,7 +74,7 @@ class Outbox:
         """Sound: it is small, and does not wait."""
         now = self._clock()
         self._sound.add(now, len(packet) + _OVERHEAD_BYTES)
-        self._release(packet, now)
+        self._release(packet)
 
     def sound_bps(self, now: float) -> float:
         """What sound takes, headers included."""
@@ -131,7 +131,7 @@ class Outbox:
             packet = pacer.take(now) or self._probe_packet(now)
             if packet is None:
                 break
-            self._release(packet, now)
+            self._release(packet)
         deadline = pacer.free_at() if estimator.probe_bps else pacer.deadline()
         if deadline is not None:
             self._scheduled = True
@@ -148,7 +148,7 @@ class Outbox:
             self._pacer.spend(len(packet), now)
         return packet
 
-    def _release(self, packet: bytes, now: float) -> None:
+    def _release(self, packet: bytes) -> None:
         if (
             self._number_id
             and packet[0] & _EXTENSION_BIT
@@ -158,7 +158,9 @@ class Outbox:
             self._number = self._number + 1 & 0xFFFF
             number = pack_transport_sequence(self._number)
             packet = packet[:_NUMBER_AT] + number + packet[_NUMBER_AT + len(number) :]
-            self.estimator.sent(self._number, len(packet) + _OVERHEAD_BYTES, now)
+            # by the clock of this very moment: each sending may cost the loop its turn, and a burst stamped as one would look
+            # like a queue on the path
+            self.estimator.sent(self._number, len(packet) + _OVERHEAD_BYTES, self._clock())
         self._send(packet)
 
 

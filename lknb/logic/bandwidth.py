@@ -100,7 +100,7 @@ class BandwidthEstimator:
         self._feedback_at = now
         for arrival in report.arrivals:
             self._delay.add(arrival)
-            self._arrived.add(arrival.arrival_s, arrival.size_bytes)
+            self._arrived.add(arrival)
             if arrival.probe:
                 self._probes.arrived(arrival)
         if report.arrivals:

@@ -22,7 +22,7 @@ _GO_ON_SHARE = 0.7
 """Of its rate that a cluster must have shown for the next one to follow at once."""
 
 _INTERVAL_S = 1.25
-_INTERVAL_MAX_S = 5.0
+_INTERVAL_MAX_S = 3.0
 """After a cluster that has not shown more; twice as long after each that follows. The first may be the receiver's fault,
 which is late to look at the clock when its machine is busy."""
 _CALM_S = 1.0
@@ -55,7 +55,11 @@ class ProbePlan:
         if cluster is not None:
             if now - cluster.began_at < _LOST_S:
                 return None
-            self._conclude(False, now)
+            if cluster.complete:
+                self._conclude(False, now)
+            else:
+                # for want of a CPU it was never sent, which says nothing of the path
+                self._cluster = None
         if estimate_bps >= wanted_bps or now < self._due_at:
             return None
         rate_bps = min((_FIRST_FACTOR if self._first else _FACTOR) * estimate_bps, _BEYOND_WANTED * wanted_bps)

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import pairwise, takewhile
 from math import inf, sqrt
 
 from lknb.logic.bandwidth_delay import Usage
+from lknb.logic.bandwidth_sent import Arrival
 
 MIN_BPS = 50_000
 MAX_BPS = 100_000_000
@@ -28,6 +30,11 @@ _CAPACITY_SIGMAS = 3.0
 
 _WINDOW_S = 0.5
 _FULL_WINDOW_S = 0.15
+_PROOF_S = 0.1
+_PROOF_PACKETS = 6
+_PAUSE_MAX_S = 0.06
+_SPREAD_SHARE = 0.6
+_NARROWED = 1.5
 
 
 class ArrivedRate:
@@ -36,27 +43,28 @@ class ArrivedRate:
     __slots__ = ("_arrivals", "_bytes")
 
     def __init__(self) -> None:
-        self._arrivals: deque[tuple[float, int]] = deque()
+        self._arrivals: deque[Arrival] = deque()
         self._bytes = 0
 
-    def add(self, arrival_s: float, size_bytes: int) -> None:
+    def add(self, arrival: Arrival) -> None:
+        """One packet, in order of arrival."""
         arrivals = self._arrivals
-        if arrivals and not -_WINDOW_S < arrival_s - arrivals[-1][0] < 2 * _WINDOW_S:
+        if arrivals and not -_WINDOW_S < arrival.arrival_s - arrivals[-1].arrival_s < 2 * _WINDOW_S:
             # after a pause, or a clock that was set, the old rate says nothing
             arrivals.clear()
             self._bytes = 0
-        arrivals.append((arrival_s, size_bytes))
-        self._bytes += size_bytes
-        while arrival_s - arrivals[0][0] > _WINDOW_S:
-            self._bytes -= arrivals.popleft()[1]
+        arrivals.append(arrival)
+        self._bytes += arrival.size_bytes
+        while arrival.arrival_s - arrivals[0].arrival_s > _WINDOW_S:
+            self._bytes -= arrivals.popleft().size_bytes
 
     @property
     def bps(self) -> float | None:
         """None until there is a third of the window: of less, one picture would make any rate."""
-        span_s = self._arrivals[-1][0] - self._arrivals[0][0] if self._arrivals else 0.0
+        span_s = self._arrivals[-1].arrival_s - self._arrivals[0].arrival_s if self._arrivals else 0.0
         if span_s <= _WINDOW_S / 3:
             return None
-        return (self._bytes - self._arrivals[0][1]) * 8 / span_s
+        return (self._bytes - self._arrivals[0].size_bytes) * 8 / span_s
 
     @property
     def full_bps(self) -> float | None:
@@ -65,13 +73,33 @@ class ArrivedRate:
         long_bps = self.bps
         if long_bps is None:
             return None
-        last_s = self._arrivals[-1][0]
-        size_bytes = 0
-        for arrival_s, one_bytes in reversed(self._arrivals):
-            if last_s - arrival_s > _FULL_WINDOW_S:
-                break
-            size_bytes += one_bytes
-        return max(long_bps, size_bytes * 8 / _FULL_WINDOW_S)
+        return self.narrow_bps or max(
+            long_bps, sum(arrival.size_bytes for arrival in self._recent()) * 8 / _FULL_WINDOW_S
+        )
+
+    @property
+    def narrow_bps(self) -> float | None:
+        """What a path takes that has just become narrow; None for what is no proof of one.
+
+        The proof is that the last packets have come evenly, far more slowly than before and than they were sent. What is
+        held up at one end, for want of a CPU, or by a radio, comes at once thereafter, or not more slowly than it was sent.
+        """
+        long_bps, recent = self.bps, self._recent()
+        if long_bps is None or len(recent) < _PROOF_PACKETS:
+            return None
+        arrived_s = recent[0].arrival_s - recent[-1].arrival_s
+        sent_s = max(arrival.sent_s for arrival in recent) - min(arrival.sent_s for arrival in recent)
+        pause_s = max(after.arrival_s - before.arrival_s for after, before in pairwise(recent))
+        if arrived_s < _PROOF_S or pause_s > _PAUSE_MAX_S or sent_s > _SPREAD_SHARE * arrived_s:
+            return None
+        narrow_bps = sum(arrival.size_bytes for arrival in recent[:-1]) * 8 / arrived_s
+        return narrow_bps if long_bps > _NARROWED * narrow_bps else None
+
+    def _recent(self) -> list[Arrival]:
+        """Of the last 150 ms, the last one first."""
+        arrivals = self._arrivals
+        last_s = arrivals[-1].arrival_s if arrivals else 0.0
+        return list(takewhile(lambda arrival: last_s - arrival.arrival_s <= _FULL_WINDOW_S, reversed(arrivals)))
 
 
 class RateController:
@@ -97,7 +125,7 @@ class RateController:
     def update(self, usage: Usage, arrived: ArrivedRate, rtt_s: float, now: float) -> bool:
         """Move by the present verdict; True when it went down."""
         if usage is Usage.OVER:
-            return self._decrease(arrived.full_bps, rtt_s, now)
+            return self._decrease(arrived.full_bps, rtt_s, now, sure=arrived.narrow_bps is not None)
         if usage is Usage.UNDER or self._holding:
             # queues empty themselves: wait until they have, and one step more
             self._holding = usage is Usage.UNDER
@@ -126,10 +154,10 @@ class RateController:
         if self.bps < limit_bps:
             self.bps = min(self.bps + step_bps, limit_bps)
 
-    def _decrease(self, arrived_bps: float | None, rtt_s: float, now: float) -> bool:
+    def _decrease(self, arrived_bps: float | None, rtt_s: float, now: float, *, sure: bool) -> bool:
         self._holding = True
         self._updated_at = now
-        if self._is_doubtful(arrived_bps, now):
+        if not sure and self._is_doubtful(arrived_bps, now):
             return False
         if now - self._decreased_at < min(max(rtt_s, 0.01), 0.2) + _RESPONSE_S:
             # the last decrease has not reached the receiver yet

@@ -15,8 +15,9 @@ PACKETS_MAX = 8192
 """Waiting for their feedback; at 5,000 packets a second still more than a round trip."""
 
 _KEPT_S = 5.0
-_OUTAGE_S = 0.25
-"""Nothing of a quarter of a second arrived: a path that is gone. However full a queue is, it lets something through."""
+_OUTAGE_S = 0.1
+"""Nothing of a tenth of a second arrived: a path that is gone, or a receiver that had no CPU and no room for more. However
+full a queue is, it lets something through."""
 _REFERENCE_US = 64_000
 _REFERENCE_BITS = 24
 

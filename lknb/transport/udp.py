@@ -33,6 +33,8 @@ _SO_TIMESTAMPNS = 35
 _TIMESPEC = struct.Struct("@ll")
 _ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size)
 _PLAUSIBLE_AGE_NS = 10_000_000_000
+_AT_ONCE_NS = 20_000
+_LOOKS_MAX = 10
 
 
 @dataclass(slots=True)
@@ -99,9 +101,8 @@ class UdpSocket:
             self._sock.close()
 
     def _on_readable(self) -> None:
-        now_ns = time.monotonic_ns()
         # the kernel stamps with the wall clock, which may be set at any time: map it anew at each wake-up
-        offset_ns = time.time_ns() - now_ns
+        now_ns, offset_ns = _clocks()
         counters, recvmsg, on_datagram = self.counters, self._sock.recvmsg, self._on_datagram
         for _ in range(BATCH):
             try:
@@ -133,6 +134,19 @@ class UdpSocket:
                 counters.handler_errors += 1
                 if counters.handler_errors <= 10:
                     logger.exception("a datagram handler failed")
+
+
+def _clocks() -> tuple[int, int]:
+    """The monotonic clock, and how far the wall clock is ahead of it, in nanoseconds.
+
+    On a busy machine another thread or process may run between two looks at a clock, which would put all packets of this
+    wake-up some milliseconds off: then they are looked at again.
+    """
+    for _ in range(_LOOKS_MAX):
+        before_ns, wall_ns, now_ns = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        if now_ns - before_ns < _AT_ONCE_NS:
+            break
+    return now_ns, wall_ns - now_ns
 
 
 def _enable_timestamps(sock: socket.socket) -> bool:
