@@ -61,6 +61,21 @@ async def test_a_wall_clock_that_jumps_does_not_count(monkeypatch: pytest.Monkey
     peer.close()
 
 
+def test_a_pause_between_two_looks_at_the_clocks_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = time.time_ns
+    pauses = [0.02, 0.02, *[0.0] * 8]
+
+    def interrupted() -> int:
+        time.sleep(pauses.pop(0))
+        return real()
+
+    expected_ns = real() - time.monotonic_ns()
+    monkeypatch.setattr(time, "time_ns", interrupted)
+    _, offset_ns = udp._clocks()
+    assert len(pauses) < 8
+    assert abs(offset_ns - expected_ns) < 5_000_000
+
+
 async def test_without_kernel_timestamps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(udp, "_enable_timestamps", lambda sock: False)
     received: Received = []
