@@ -104,10 +104,11 @@ class MediaError(LknbError):
 
 
 class MediaDevicesError(MediaError):
-    """A camera, microphone or screen of the page cannot be had. The text says what to do; the two names are for programs.
+    """A camera, microphone, screen or loudspeaker of the page cannot be had. The text says what to do; the two names are for
+    programs.
 
-    `kind`: camera, microphone, screen, screen_audio, or devices when it is about none of them in particular.
-    `reason`: denied, not_found, in_use, overconstrained, insecure, unsupported (this browser cannot capture), front_end
+    `kind`: camera, microphone, screen, screen_audio, speaker, or devices when it is about none of them in particular.
+    `reason`: denied, not_found, in_use, overconstrained, insecure, unsupported (this browser cannot), front_end
     (what shows the notebook may not capture, and no camera page is open), needs_click (the browser, or a lane over the
     kernel, wants a click in the page), no_page (no page of the notebook shows the room's buttons), ended (unplugged, or
     taken away while live), closed (the page went away), other.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from lknb.core.capture_message import Click, Hello
+from lknb.core.capture_message import DEFAULT_SPEAKER, Click, Hello
 from lknb.core.capture_page import CapturePage, Wish
 from lknb.core.lane_capture import CaptureSession
 from lknb.core.lane_ticket import TAB_VIEW
@@ -37,6 +37,7 @@ class Captures:
         {"event": "view", "room", "track_sid", "view", "type": "click", "client", "able", "device", "action", "device_id"}
         {"event": "view", "room", "track_sid", "view", "type": "able", "able"}      whether a page of this view can capture
         {"event": "view", "room", "track_sid", "view", "type": "devices_changed"}
+        {"event": "view", "room", "track_sid", "view", "type": "speaker", "device_id"}
         {"event": "source_fault", "source", "kind", "reason", "message"}
         {"event": "source_device", "source", "device_id"}
 
@@ -59,6 +60,7 @@ class Captures:
         self._make_link = make_link
         self._sessions: set[CaptureSession] = set()
         self._able: dict[tuple[int, str], bool] = {}
+        self._speakers: dict[int, str] = {}
         self._shown: dict[int, Mapping[str, Any]] = {}
         self._pages: dict[tuple[int, str, str], CapturePage] = {}
         self._arrived = asyncio.Event()
@@ -118,6 +120,7 @@ class Captures:
     def forget_room(self, room: int) -> None:
         """The room was left: its pages let go of their devices."""
         self._shown.pop(room, None)
+        self._speakers.pop(room, None)
         self._able = {view: able for view, able in self._able.items() if view[0] != room}
         for key, page in list(self._pages.items()):
             if key[0] == room:
@@ -146,14 +149,21 @@ class Captures:
         done = await page.ask({"type": "devices"})
         return [asdict(device) for device in done.devices]
 
+    async def switch_speaker(self, header: Mapping[str, Any]) -> dict[str, str]:
+        """Have a page that plays the room be heard on another loudspeaker: `device_id` and `label` of the one it is then.
+        Raises `MediaDevicesError`, and all goes on as before."""
+        page = await self._find(header, "speaker")
+        done = await page.ask({"type": "speaker", "device": "speaker", "device_id": header["device_id"]})
+        return {"device_id": done.device_id, "label": done.label}
+
     async def _find(self, header: Mapping[str, Any], device: str) -> CapturePage:
         room, client, able = header.get("room"), header.get("client"), bool(header.get("able"))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(float(header.get("wait_s") or 0), WAIT_MAX_S)):
-                while (page := self._page(room, client)) is None or page.able < able:
+                while (page := self._page(room, client, device)) is None or page.able < able:
                     await self._arrived.wait()
                 return page
-        page = self._page(room, client)
+        page = self._page(room, client, device)
         if able and (page is None or not page.able):
             raise MediaDevicesError(
                 "the camera page has not come: press “Open camera page” in the room's buttons, then run this again",
@@ -161,20 +171,23 @@ class Captures:
                 "front_end",
             )
         if page is None:
+            instead = "" if device == "speaker" else ", or publish a source of the kernel (VideoSource, MediaFile)"
             raise MediaDevicesError(
                 "no page of this notebook is connected to the room: run `lknb.CallPanel(room)` (or `lknb.ControlBar(room)`) "
-                "in a cell of its own, so that its page can be asked, or publish a source of the kernel (VideoSource, MediaFile)",
+                f"in a cell of its own, so that its page can be asked{instead}",
                 device,
                 "no_page",
             )
         return page
 
-    def _page(self, room: Any, client: str | None) -> CapturePage | None:
-        """The newest page that is connected; one that can capture comes before, and one that does first of all."""
+    def _page(self, room: Any, client: str | None, device: str) -> CapturePage | None:
+        """The newest page that is connected; one that can capture comes before, and one that does first of all. Our own page
+        plays nothing."""
         found = [
             page
-            for (of_room, _, of_client), page in self._pages.items()
+            for (of_room, view, of_client), page in self._pages.items()
             if page.present and room in (None, of_room) and client in (None, "", of_client)
+            if device != "speaker" or view != TAB_VIEW
         ]
         return max(reversed(found), key=lambda page: (page.able, bool(page.sources)), default=None)
 
@@ -213,8 +226,14 @@ class Captures:
 
     def devices_changed(self, page: CapturePage) -> None:
         # of several pages of a room the one that would be asked for them
-        if page is self._page(page.grant.room, None):
+        if page is self._page(page.grant.room, None, "devices"):
             self._tell_view(page.grant, {"type": "devices_changed"})
+
+    def speaker_changed(self, page: CapturePage) -> None:
+        room = page.grant.room
+        if page is self._page(room, None, "speaker") and page.speaker != self._speakers.get(room, DEFAULT_SPEAKER):
+            self._speakers[room] = page.speaker
+            self._tell_view(page.grant, {"type": "speaker", "device_id": page.speaker})
 
     def gone(self, page: CapturePage) -> None:
         self._pages.pop(_key(page.grant, page.client), None)

@@ -9,6 +9,8 @@ Pure, and total: any header gives a value or `WireError`.
                    {"type": "ended", capture, detail}                the person stopped it
                    {"type": "lost", capture, reason, detail}         the device is gone; held on, muted
                    {"type": "using", capture, device_id}             which device it is, whenever that is another one
+                   {"type": "speaker", device_id}                    the page is heard on this one, at first and whenever it
+                                                                     is another one; "default" for the browser's choice
                    {"type": "devices_changed"}                       one was plugged in, or unplugged
                    {"type": "click", device, action, device_id}      a button was pressed
     core -> page   {"type": "take", request, capture, device, ...}   take a device; done: width, height, device_id, label
@@ -19,6 +21,7 @@ Pure, and total: any header gives a value or `WireError`.
                    {"type": "switch", request, capture, device_id}   done: as take
                    {"type": "close", capture}
                    {"type": "devices", request}                      done: devices
+                   {"type": "speaker", request, device_id}           be heard on this one; done: device_id, label
                    {"type": "ack", sequence}                         of `media`, cumulative
                    {"type": "link", port, ticket}                    opens our own page, or its next lane; renewed in time
                    {"type": "shown" | "refused" | "again", ...}      to our own page: what the kernel says, see `CaptureTab`
@@ -41,6 +44,8 @@ DEVICES = 64
 NAME_CHARACTERS = 512
 """Browsers make device ids of 64 hexadecimal digits; labels are the makers'."""
 DETAIL_CHARACTERS = 1_000
+DEFAULT_SPEAKER = "default"
+"""The browser's choice, as browsers call it."""
 DEVICE_KINDS = ("camera", "microphone", "screen", "screen_audio")
 REASONS = (
     "denied", "not_found", "in_use", "overconstrained", "insecure", "unsupported", "front_end", "needs_click", "ended",
@@ -139,6 +144,13 @@ class Using:
 
 
 @dataclass(frozen=True, slots=True)
+class Speaker:
+    """The loudspeaker the page is heard on."""
+
+    device_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class DevicesChanged:
     """The page has other devices than before."""
 
@@ -152,7 +164,7 @@ class Click:
     device_id: str
 
 
-Said: TypeAlias = Media | Done | Failed | Ended | Lost | Using | DevicesChanged | Click
+Said: TypeAlias = Media | Done | Failed | Ended | Lost | Using | Speaker | DevicesChanged | Click
 Upward: TypeAlias = Hello | Said
 
 
@@ -289,6 +301,7 @@ _PARSERS: dict[str, Callable[[Mapping[str, Any], Sequence[bytes]], Upward]] = {
     "ended": _parse_ended,
     "lost": _parse_lost,
     "using": _parse_using,
+    "speaker": lambda header, buffers: Speaker(_text(header, "device_id")),
     "devices_changed": lambda header, buffers: DevicesChanged(),
     "click": _parse_click,
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lknb.codec.layer import plan_layers
 from lknb.core.capture_message import (
+    DEFAULT_SPEAKER,
     Click,
     DevicesChanged,
     Done,
@@ -20,6 +21,7 @@ from lknb.core.capture_message import (
     Lost,
     Media,
     Said,
+    Speaker,
     Using,
 )
 from lknb.core.source.encoded import Kind
@@ -75,6 +77,9 @@ class PageListener(Protocol):
     def uses(self, capture: int, device_id: str) -> None:
         """Which device it is that is captured."""
 
+    def speaker_changed(self, page: CapturePage) -> None:
+        """The page is heard on another loudspeaker."""
+
     def devices_changed(self, page: CapturePage) -> None:
         """The page has other devices than before."""
 
@@ -90,6 +95,7 @@ class CapturePage:
         self.grant = grant
         self.codecs: tuple[str, ...] = ()
         self.able = True
+        self.speaker = DEFAULT_SPEAKER
         self.sources: dict[int, PageSource] = {}
         self._opening: set[int] = set()
         self._listener = listener
@@ -175,6 +181,9 @@ class CapturePage:
             case Using(capture, device_id):
                 if capture in self.sources or capture in self._opening:
                     self._listener.uses(capture, device_id)
+            case Speaker(device_id):
+                self.speaker = device_id
+                self._listener.speaker_changed(self)
             case DevicesChanged():
                 self._listener.devices_changed(self)
             case Click():

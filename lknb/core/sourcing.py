@@ -42,6 +42,7 @@ class Sourcing:
             "source_control": self._control_source,
             "source_close": self._close_source,
             "devices": self._devices,
+            "speaker": self._switch_speaker,
         }
         self.notices: dict[str, Notice] = {
             "frame": self._frame,
@@ -103,6 +104,9 @@ class Sourcing:
 
     async def _devices(self, header: Header, buffers: list[bytes]) -> Reply:
         return Reply({"devices": await self._captures.devices(header)})
+
+    async def _switch_speaker(self, header: Header, buffers: list[bytes]) -> Reply:
+        return Reply(await self._captures.switch_speaker(header))
 
     async def _close_source(self, header: Header, buffers: list[bytes]) -> Reply:
         await self._drop_source(header["source"])

@@ -1,4 +1,4 @@
-"""What we can say of ourselves about the camera, the microphone and the screen of the page."""
+"""What we can say of ourselves about the camera, the microphone, the screen and the loudspeaker of the page."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from typing import Any
 from lknb.errors import LknbError, MediaDevicesError
 from lknb.logic.member import Member
 from lknb.rtc.core_room import CoreRoom
+from lknb.rtc.device_bridge import DeviceKind
 from lknb.rtc.local_device import LocalDevices
 from lknb.rtc.option import TrackPublishOptions
-from lknb.rtc.page_source import AudioCaptureOptions, Device, ScreenShareCaptureOptions, VideoCaptureOptions
+from lknb.rtc.page_source import AudioCaptureOptions, ScreenShareCaptureOptions, VideoCaptureOptions
 from lknb.rtc.participant import Participant
 from lknb.rtc.source import MediaSource
 from lknb.rtc.track import LocalTrack
 from lknb.rtc.track_publication import LocalTrackPublication
 
-_DEVICE_KINDS: Mapping[str, Device] = {
+_DEVICE_KINDS: Mapping[str, DeviceKind] = {
     "camera": "camera",
     "microphone": "microphone",
+    "speaker": "speaker",
     "videoinput": "camera",
     "audioinput": "microphone",
+    "audiooutput": "speaker",
 }
-_SPEAKER_KINDS = ("speaker", "audiooutput")
 
 
 class CapturingParticipant(Participant):
@@ -116,31 +118,32 @@ class CapturingParticipant(Participant):
         return camera, microphone
 
     async def switch_active_device(self, kind: str, device_id: str) -> None:
-        """Go on with another camera or microphone, by an id of `lknb.devices()`; also for the next time one is enabled.
+        """Go on with another camera or microphone, by an id of `lknb.devices()`; also for the next time one is enabled. Or
+        have the page that shows `ControlBar` be heard on another loudspeaker: all of its sound, that of other rooms too, until
+        it is closed. The id `"default"`, or an empty one, leaves the choice of that to the browser.
 
         When the device in use is unplugged another one of the kind takes over; a camera that was chosen is muted instead, and
         so is what has no other, with `media_devices_error` (livekit-client). `active_device_changed` tells which is in use.
 
-        `kind` is `"camera"` or `"microphone"`, or livekit-client's `"videoinput"` and `"audioinput"`. Raises
-        MediaDevicesError, and keeps the device there was; also for `"speaker"` and `"audiooutput"`, which the browser
-        alone chooses; ValueError for another kind.
+        `kind` is `"camera"`, `"microphone"` or `"speaker"`, or livekit-client's `"videoinput"`, `"audioinput"` and
+        `"audiooutput"`. Raises MediaDevicesError, and keeps the device there was: for a loudspeaker with the reason
+        `"unsupported"` where the browser lets no page choose (Firefox, Safari), `"not_found"` for an id of none. ValueError
+        for another kind.
         """
-        await self._devices.switch(_device_of(kind), device_id)
+        device = _device_of(kind)
+        if device == "speaker":
+            await self._devices.switch_speaker(device_id)
+        else:
+            await self._devices.switch(device, device_id)
 
     def get_active_device(self, kind: str) -> str:
         """The id of the camera or microphone that is in use, or that was chosen for the next time; empty when the page has
-        used none yet. `kind` as for `switch_active_device`."""
+        used none yet. Of the loudspeaker in use, `"default"` for the browser's choice. `kind` as for
+        `switch_active_device`."""
         return self._devices.active(_device_of(kind))
 
 
-def _device_of(kind: str) -> Device:
-    if kind in _SPEAKER_KINDS:
-        raise MediaDevicesError(
-            "The room is heard on the loudspeaker the browser uses: choose another one in the sound settings of the system, "
-            "or in the browser's for this page.",
-            "devices",
-            "unsupported",
-        )
+def _device_of(kind: str) -> DeviceKind:
     device = _DEVICE_KINDS.get(kind)
     if device is None:
         raise ValueError(f"a device that can be switched is {' or '.join(_DEVICE_KINDS)}, not {kind!r}")

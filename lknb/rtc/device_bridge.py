@@ -58,13 +58,20 @@ def choose_page(client: CoreClient, room: int | None, device: str) -> PageChoice
 
 
 def no_page(device: str) -> MediaDevicesError:
-    """Nothing the notebook shows can capture."""
+    """Nothing the notebook shows can capture, or plays the room."""
+    instead = "" if device == "speaker" else ", or publish a source of the kernel (VideoSource, MediaFile)"
     return MediaDevicesError(
         "no page of this notebook is connected to the room: run `lknb.CallPanel(room)` (or `lknb.ControlBar(room)`) in a "
-        "cell of its own, so that its page can be asked, or publish a source of the kernel (VideoSource, MediaFile)",
+        f"cell of its own, so that its page can be asked{instead}",
         device,
         "no_page",
     )
+
+
+async def switch_speaker(client: CoreClient, room: int, device_id: str) -> None:
+    """Have the page that shows the buttons of a room be heard on another loudspeaker. Raises `MediaDevicesError`."""
+    choice = choose_page(client, room, "speaker")
+    await client.request({"op": "speaker", "room": choice.room, "wait_s": choice.wait_s, "device_id": device_id})
 
 
 async def devices() -> list[MediaDevice]:

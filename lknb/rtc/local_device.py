@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lknb.errors import LknbError, MediaDevicesError
+from lknb.rtc.device_bridge import DeviceKind, switch_speaker
 from lknb.rtc.enumeration import TrackSource
 from lknb.rtc.option import TrackPublishOptions
 from lknb.rtc.page_source import (
@@ -64,7 +65,7 @@ class LocalDevices:
         participant: Publisher,
         core: CoreRoom,
         tell: Callable[[LknbError], None],
-        tell_active: Callable[[Device, str], None],
+        tell_active: Callable[[str, str], None],
     ) -> None:
         self._participant = participant
         self._core = core
@@ -72,7 +73,8 @@ class LocalDevices:
         self._tell_active = tell_active
         self._locks: dict[Device, asyncio.Lock] = {device: asyncio.Lock() for device in SOURCES}
         self._chosen: dict[Device, str] = {}
-        self._active: dict[Device, str] = {}
+        self._active: dict[str, str] = {"speaker": "default"}
+        self._speaker_lock = asyncio.Lock()
         self._changes: set[asyncio.Future[None]] = set()
 
     async def enable(
@@ -174,7 +176,20 @@ class LocalDevices:
                 # of one that is live the page tells
                 self._use(device, device_id)
 
-    def active(self, device: Device) -> str:
+    async def switch_speaker(self, device_id: str) -> None:
+        """Have the page be heard on another loudspeaker; it tells when it is. Raises `MediaDevicesError`."""
+        async with self._speaker_lock:
+            try:
+                await switch_speaker(self._core.client, self._core.handle, device_id)
+            except MediaDevicesError as error:
+                self._tell(error)
+                raise
+
+    def follow_speaker(self, device_id: str) -> None:
+        """The page is heard on another loudspeaker."""
+        self._use("speaker", device_id)
+
+    def active(self, device: DeviceKind) -> str:
         """The id of the device that is in use, or was last, or will be; empty when none was yet."""
         return self._active.get(device, "")
 
@@ -229,8 +244,8 @@ class LocalDevices:
     def _uses(self, source: PageSource, device_id: str) -> None:
         self._core.call(self._use, source.device, device_id)
 
-    def _use(self, device: Device, device_id: str) -> None:
-        if device in ("camera", "microphone") and device_id != self._active.get(device):
+    def _use(self, device: Device | DeviceKind, device_id: str) -> None:
+        if device in ("camera", "microphone", "speaker") and device_id != self._active.get(device):
             self._active[device] = device_id
             self._tell_active(device, device_id)
 

@@ -30,7 +30,7 @@ Events that only livekit-client has:
     audio_playback_status_changed                                           whether pages that show the room may play it
     media_devices_error                                                     MediaDevicesError
     media_devices_changed                                                   nothing; `lknb.devices()` has those there are
-    active_device_changed                                                   "camera" or "microphone", device id
+    active_device_changed                                                   "camera", "microphone" or "speaker", device id
 """
 
 from __future__ import annotations

@@ -25,15 +25,16 @@ kind table, quality, speakers, plot, header, note, publish. For the Worker of a 
 (one lane), gate (what is decoded), painter (canvases and pictures), still (pictures in place of video), codec, message.
 
 For the sound of a room, in the page: audio (the entry), hearer (one room in one page), bar (one view), mixing (its end of the
-audio thread); output (the way out for all sound), page (what all widgets of a page share) and hear (what makes any view of a
-room one that is heard). In its Worker: ear (the entry), listener (from the lane to decoded sound). In the audio thread: mixer
-(the entry), ring (one track).
+audio thread); output (the way out for all sound), speaker (the loudspeaker it goes to), page (what all widgets of a page
+share) and hear (what makes any view of a room one that is heard). In its Worker: ear (the entry), listener (from the lane to
+decoded sound). In the audio thread: mixer (the entry), ring (one track).
 
 For own devices, in the page: bar_widget (the entry), control_bar (the buttons), capture_session (one widget in one page),
 capture_device (cameras, microphones, screens), capture_report (what the kernel is told of them), capture_screen (screens, and
 the click they need), capture_feed (from them to the Worker), device_list (which there are), device_fault (what is wrong, in
-words), preview (the entry before a call), kernel_watch (whether there is a kernel), route and loopback (the way out for sound
-while a microphone is open, so that no echo is sent). In a tab of its own: capture_tab (the entry), tab_dialer (its lane),
+words), speaker_choice and speaker_menu (which loudspeaker), preview (the entry before a call), kernel_watch (whether there is
+a kernel), route and loopback (the way out for sound while a microphone is open, so that no echo is sent). In a tab of its own:
+capture_tab (the entry), tab_dialer (its lane),
 tab_model (what its buttons know). In its Worker: capture_worker (the entry), video_uplink and audio_uplink (encoders),
 encoder_pace (no queue in them), batch (few messages, never too much). In the audio thread, where a browser needs it: tap.
 

@@ -64,6 +64,12 @@ class CallButtons:
         if core is not None:
             core.call(self._room._tell, "media_devices_changed")
 
+    def follow_speaker(self, device_id: str) -> None:
+        """The page is heard on another loudspeaker, as the core tells it; on any thread."""
+        core = self._room._core
+        if core is not None:
+            core.call(self._room.local_participant._devices.follow_speaker, device_id)
+
     # ------------------------------------------------------------------ the room, on its loop
 
     def _state_of(self, device: Device) -> str:

@@ -20,12 +20,13 @@ _WIDTH = "520px"
 
 
 class DevicePicker(HardenedWidget):
-    """Menus of the page's cameras and microphones, and a level meter to try the microphone with.
+    """Menus of the page's cameras, microphones and loudspeakers, and a level meter to try the microphone with.
 
         picker = DevicePicker(room)      # what is chosen is used by the room, at once and for the next call
         picker = DevicePicker()          # picker.camera and picker.microphone are ids for the capture options
 
-    Browsers tell the names of devices once the page was allowed to use one of the kind.
+    A speaker that is chosen is that of the whole page, at once; the menu is there where the browser lets pages choose. Browsers
+    tell the names of devices once the page was allowed to use one of the kind.
     """
 
     _esm = preview_esm()

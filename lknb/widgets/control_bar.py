@@ -28,8 +28,8 @@ from lknb.widgets.watch import Watch
 
 
 class ControlBar(LaneWidget):
-    """Buttons for one's own camera, microphone and screen in a room, with menus of devices; and one to
-    leave, or to join again as before.
+    """Buttons for one's own camera, microphone and screen in a room, with menus of devices, the loudspeakers of the page
+    among them where its browser lets pages choose; and one to leave, or to join again as before.
 
         ControlBar(room)
 
@@ -137,6 +137,8 @@ class ControlBar(LaneWidget):
             self._buttons.press(header)
         elif header["type"] == "devices_changed":
             self._buttons.follow_devices()
+        elif header["type"] == "speaker":
+            self._buttons.follow_speaker(header["device_id"])
         elif header["type"] == "able":
             self.able = header["able"]
 

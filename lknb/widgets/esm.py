@@ -23,6 +23,7 @@ PAGE_MODULES = (
     "dialer",
     "dom",
     "page",
+    "speaker",
     "output",
     "hear",
     "figure",
@@ -40,8 +41,10 @@ CAPTURE_MODULES = (
     "dialer",
     "dom",
     "page",
+    "speaker",
     "device_fault",
     "device_list",
+    "speaker_choice",
     "capture_feed",
     "capture_screen",
     "capture_report",
@@ -49,9 +52,20 @@ CAPTURE_MODULES = (
     "kernel_watch",
     "capture_session",
 )
-BAR_MODULES = (*CAPTURE_MODULES, "control_bar", "bar_widget")
-TAB_MODULES = (*CAPTURE_MODULES, "control_bar", "tab_model", "tab_dialer", "capture_tab")
-PREVIEW_MODULES = ("host", "dom", "device_fault", "device_list", "kernel_watch", "preview")
+BAR_MODULES = (*CAPTURE_MODULES, "speaker_menu", "control_bar", "bar_widget")
+TAB_MODULES = (*CAPTURE_MODULES, "speaker_menu", "control_bar", "tab_model", "tab_dialer", "capture_tab")
+PREVIEW_MODULES = (
+    "host",
+    "dom",
+    "page",
+    "speaker",
+    "device_fault",
+    "device_list",
+    "speaker_choice",
+    "speaker_menu",
+    "kernel_watch",
+    "preview",
+)
 CAPTURE_WORKER_MODULES = (
     "message",
     "channel",
@@ -62,7 +76,7 @@ CAPTURE_WORKER_MODULES = (
     "capture_worker",
 )
 TAP_MODULES = ("tap",)
-CONTROL_MODULES = ("dom", "page", "output", "hear", "figure", "control")
+CONTROL_MODULES = ("dom", "page", "speaker", "output", "hear", "figure", "control")
 """Before the module of each view without video, see `control_code`."""
 AUDIO_MODULES = (
     "host",
@@ -70,6 +84,7 @@ AUDIO_MODULES = (
     "dialer",
     "dom",
     "page",
+    "speaker",
     "output",
     "hear",
     "loopback",

@@ -11,7 +11,12 @@ from lknb.widgets.control_bar import ControlBar, bars_of
 
 WAIT_S = 5.0
 """For the lane of a page that has just been shown."""
-_BUTTONS = {"camera": "Turn camera on", "microphone": "Turn microphone on", "screen": "Share screen"}
+_BUTTONS = {
+    "camera": "Turn camera on",
+    "microphone": "Turn microphone on",
+    "screen": "Share screen",
+    "speaker": "Choose a speaker",
+}
 
 
 class PageBridge:
@@ -21,9 +26,10 @@ class PageBridge:
         bars = bars_of(room)
         if not bars:
             raise no_page(device)
-        if any(bar.tab.connected for bar in bars):
+        # the camera page plays nothing, and a page that may not capture is heard all the same
+        if device != "speaker" and any(bar.tab.connected for bar in bars):
             return PageChoice(room, WAIT_S)
-        if not any(bar.able for bar in bars):
+        if device != "speaker" and not any(bar.able for bar in bars):
             if bars[0].tab.open_here():
                 return PageChoice(room, OPENING_S, able=True)
             raise MediaDevicesError(

@@ -32,6 +32,7 @@ SAMPLES: list[tuple[dict[str, Any], list[bytes]]] = [
     ({"type": "ended", "capture": 7, "detail": "stopped by the person"}, []),
     ({"type": "lost", "capture": 7, "reason": "ended", "detail": "unplugged"}, []),
     ({"type": "using", "capture": 7, "device_id": "x"}, []),
+    ({"type": "speaker", "device_id": "x"}, []),
     ({"type": "devices_changed"}, []),
     ({"type": "click", "device": "camera", "action": "on", "device_id": ""}, []),
 ]  # fmt: skip
@@ -540,3 +541,57 @@ async def test_devices(world: World) -> None:
     asking = asyncio.create_task(world.captures.devices({"room": None}))
     await page.answer("devices", devices=[{"kind": "camera", "device_id": "a", "label": "Fake"}])
     assert await asking == [{"kind": "camera", "device_id": "a", "label": "Fake"}]
+
+
+class TestSpeaker:
+    def told(self, world: World) -> list[str]:
+        return [event["device_id"] for event in world.events if event.get("type") == "speaker"]
+
+    def ask(self, world: World, device_id: str) -> asyncio.Task[dict[str, str]]:
+        return asyncio.create_task(world.captures.switch_speaker({"room": 1, "device_id": device_id}))
+
+    async def test_a_page_is_asked_and_tells_which_it_is(self, world: World) -> None:
+        page = Page(world.captures, able=False)
+        page.say(type="speaker", device_id="default")
+        switching = self.ask(world, "x")
+        asked = await wait_until(lambda: page.port.last("speaker"))
+        assert asked["device_id"] == "x"
+        page.say(type="speaker", device_id="x")
+        await page.answer("speaker", device_id="x", label="Headphones")
+        assert await switching == {"device_id": "x", "label": "Headphones"}
+        # another lane of the same page says it again
+        page.say(type="speaker", device_id="x")
+        page.say(type="speaker", device_id="default")
+        assert self.told(world) == ["x", "default"]
+
+    async def test_a_refusal_says_what_it_is_about(self, world: World) -> None:
+        page = Page(world.captures)
+        switching = self.ask(world, "nonsense")
+        await page.refuse("speaker", "not_found", "There is no such speaker.")
+        with pytest.raises(MediaDevicesError, match="no such speaker") as caught:
+            await switching
+        assert (caught.value.kind, caught.value.reason) == ("speaker", "not_found")
+
+    async def test_the_camera_page_plays_nothing(self, world: World) -> None:
+        notebook = Page(world.captures, "notebook", able=False)
+        tab = Page(world.captures, "tab", view=TAB_VIEW)
+        tab.say(type="speaker", device_id="other")
+        switching = self.ask(world, "x")
+        await notebook.answer("speaker", device_id="x")
+        await switching
+        assert tab.port.last("speaker") is None
+        assert self.told(world) == []
+
+    async def test_of_several_pages_the_one_that_would_be_asked_counts(self, world: World) -> None:
+        first = Page(world.captures, "first")
+        first.say(type="speaker", device_id="x")
+        second = Page(world.captures, "second")
+        second.say(type="speaker", device_id="default")
+        first.say(type="speaker", device_id="y")
+        assert self.told(world) == ["x", "default"]
+
+    async def test_without_a_page_it_is_said_what_to_show(self, world: World) -> None:
+        with pytest.raises(MediaDevicesError, match=r"ControlBar\(room\)") as caught:
+            await self.ask(world, "x")
+        assert (caught.value.kind, caught.value.reason) == ("speaker", "no_page")
+        assert "publish" not in str(caught.value)

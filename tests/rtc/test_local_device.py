@@ -235,10 +235,6 @@ async def test_devices_are_switched(page: Page, me: LocalParticipant, room: Room
     assert room.get_active_device("camera") == me.get_active_device("videoinput")
     with pytest.raises(ValueError, match="camera or microphone"):
         await room.switch_active_device("nose", "x")
-    for kind in ("speaker", "audiooutput"):
-        with pytest.raises(MediaDevicesError, match="sound settings") as caught:
-            await room.switch_active_device(kind, "x")
-        assert caught.value.reason == "unsupported"
 
 
 async def test_a_page_that_is_closed_ends_the_publication(
@@ -294,6 +290,34 @@ async def test_it_is_told_which_device_is_used(
     assert heard == [("camera", "second"), ("camera", "third")]
     with pytest.raises(ValueError, match="camera or microphone"):
         me.get_active_device("nose")
+
+
+async def test_a_speaker_is_switched_by_the_page(
+    core: ScriptedCore, page: Page, me: LocalParticipant, room: Room
+) -> None:
+    heard: list[tuple[str, ...]] = []
+    room.on("active_device_changed", lambda kind, device_id: heard.append((kind, device_id)))
+    room.on("media_devices_error", lambda error: heard.append(("error", error.kind, error.reason)))
+    assert room.get_active_device("audiooutput") == "default"
+
+    def switch(header: Any, buffers: Any) -> Any:
+        if header["device_id"] == "nonsense":
+            raise MediaDevicesError("There is no such speaker.", "speaker", "not_found")
+        me._devices.follow_speaker(header["device_id"])
+        return {"device_id": header["device_id"], "label": ""}, []
+
+    core.respond["speaker"] = switch
+    await room.switch_active_device("audiooutput", "second")
+    await room.switch_active_device("speaker", "second")
+    assert page.asked("speaker")[0] == {"op": "speaker", "room": 1, "wait_s": 5.0, "device_id": "second"}
+    with pytest.raises(MediaDevicesError, match="no such speaker"):
+        await me.switch_active_device("speaker", "nonsense")
+    assert me.get_active_device("speaker") == "second"
+    assert heard == [("speaker", "second"), ("error", "speaker", "not_found")]
+    device_bridge._bridges.clear()
+    with pytest.raises(MediaDevicesError, match=r"ControlBar\(room\)") as caught:
+        await me.switch_active_device("speaker", "second")
+    assert (caught.value.kind, caught.value.reason) == ("speaker", "no_page")
 
 
 async def test_another_source_of_a_camera_is_muted_and_unmuted(page: Page, me: LocalParticipant) -> None:

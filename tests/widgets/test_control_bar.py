@@ -131,6 +131,22 @@ class TestControlBar:
         bar.hears_while_busy = True
         assert bridge.choose(core, bar.core_room, "camera")  # type: ignore[arg-type]
 
+    async def test_a_speaker_is_that_of_the_notebook_whether_it_may_capture_or_not(
+        self, core: ScriptedCore, room: Room, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bar = ControlBar(room)
+        core.listeners["view", bar.core_room, bar._view]({"event": "view", "type": "speaker", "device_id": "x"}, [])
+        await wait_until(lambda: room.get_active_device("speaker") == "x")
+        bridge = PageBridge()
+        bar.able = False
+        bar.tab.connected = True
+        assert not bridge.choose(core, bar.core_room, "speaker").able  # type: ignore[arg-type]
+        bar._set_lane("comm")
+        monkeypatch.setattr(comm._cells, "running", True)
+        with pytest.raises(MediaDevicesError, match="Choose a speaker") as caught:
+            bridge.choose(core, bar.core_room, "speaker")  # type: ignore[arg-type]
+        assert (caught.value.kind, caught.value.reason) == ("speaker", "needs_click")
+
     async def test_a_room_that_is_joined_again(self, core: ScriptedCore, room: Room) -> None:
         bar = ControlBar(room)
         before = bar.core_room

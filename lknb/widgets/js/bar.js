@@ -1,7 +1,7 @@
 // What one view of sound looks like: a button that mutes, a slider, and what is going on.
 
-import { drawing, make, setText } from "./dom.js";
-import { Hearing, SPEAKER } from "./hear.js";
+import { SPEAKER, drawing, make, setText } from "./dom.js";
+import { Hearing } from "./hear.js";
 
 const SPEAKER_OFF = "M4 9.5h3.5L12 5.5v13l-4.5-4H4zM16 9.5l5 5M21 9.5l-5 5";
 

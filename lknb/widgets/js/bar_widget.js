@@ -14,7 +14,7 @@ export default () => {
     },
     /** @param {{ model: WidgetModel, el: HTMLElement }} context */
     render({ model, el }) {
-      const view = new ControlBarView(session, model, el);
+      const view = new ControlBarView(session, model, el, true);
       return () => view.dispose();
     },
   };

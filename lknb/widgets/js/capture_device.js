@@ -6,6 +6,7 @@ import { ScreenShare } from "./capture_screen.js";
 import { NOT_HELD, explainChange, explainEncoder, explainFault, explainLoss } from "./device_fault.js";
 import { Obstacle, cameraOf, currentObstacle, isForbidden, listDevices, microphoneOf } from "./device_list.js";
 import { noteMicrophone } from "./page.js";
+import { chooseSpeaker } from "./speaker_choice.js";
 
 /** @typedef {import("./device_fault.js").CaptureDevice} CaptureDevice */
 
@@ -39,8 +40,7 @@ export class DeviceSet {
     this.fault = null;
     /** What the person is asked for just now. @type {Set<CaptureDevice>} */
     this.asking = new Set();
-    /** @type {any[]} */
-    this.wishes = [];
+    this.wishes = /** @type {any[]} */ ([]);
     /** Captures that are being opened; one that is not in it any more is not wanted any more. @type {Set<number>} */
     this.opening = new Set();
     this.screen = new ScreenShare(() => this.changed());
@@ -57,6 +57,7 @@ export class DeviceSet {
     else if (header.type === "close") this.close(header.capture);
     else if (header.type === "mute") this.#answer(header, () => this.#mute(header.capture, header.muted));
     else if (header.type === "switch") this.#answer(header, () => this.#switch(header.capture, header.device_id));
+    else if (header.type === "speaker") this.#answer(header, () => chooseSpeaker(header.device_id));
     else if (header.type === "devices") this.#answer(header, async () => ({ devices: await listDevices() }));
   }
 

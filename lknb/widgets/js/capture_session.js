@@ -5,6 +5,8 @@ import { currentObstacle } from "./device_list.js";
 import { Dialer } from "./dialer.js";
 import { CAPTURE_WORKER_SOURCE } from "./inserted.js";
 import { followKernel } from "./kernel_watch.js";
+import { thisPage } from "./page.js";
+import { currentSpeaker } from "./speaker_choice.js";
 
 /** @typedef {import("./device_fault.js").CaptureDevice} CaptureDevice */
 /**
@@ -76,6 +78,8 @@ export class CaptureSession {
       this.views.forEach((view) => view.refreshDevices());
     };
     navigator.mediaDevices?.addEventListener("devicechange", this.onDevices);
+    this.onSpeaker = () => this.command({ type: "say", header: { type: "speaker", device_id: currentSpeaker() } });
+    thisPage().changes.addEventListener("speaker", this.onSpeaker);
   }
 
   /** What keeps this page from capturing anything. */
@@ -106,6 +110,7 @@ export class CaptureSession {
     this.model.off("comm_live_update", this.onComm);
     this.unfollow?.();
     navigator.mediaDevices?.removeEventListener("devicechange", this.onDevices);
+    thisPage().changes.removeEventListener("speaker", this.onSpeaker);
   }
 
   start() {
@@ -134,6 +139,17 @@ export class CaptureSession {
   click(device, action, deviceId = "") {
     this.refusal = "";
     this.command({ type: "say", header: { type: "click", device, action, device_id: deviceId } });
+    this.#update();
+  }
+
+  /**
+   * The page has another speaker, or not the one that was chosen.
+   * @param {import("./device_fault.js").DeviceFault | null} fault
+   */
+  judgeSpeaker(fault) {
+    const { devices } = this;
+    if (fault) devices.fault = { ...fault, device: "speaker" };
+    else if (devices.fault?.device === "speaker") devices.fault = null;
     this.#update();
   }
 
@@ -185,6 +201,7 @@ export class CaptureSession {
     else if (event.type === "release") this.devices.closeAll();
     else if (event.type === "opened") {
       this.dialer.opened(event.name);
+      this.onSpeaker();
       this.#become("open");
     } else if (event.type === "closed") {
       if (event.opened) {

@@ -1,7 +1,8 @@
 // The buttons of a call: camera, microphone, screen, leave or join; what is live, and in words what is wrong.
 
 import { listDevices } from "./device_list.js";
-import { drawing, make, setText } from "./dom.js";
+import { SPEAKER, drawing, make, setText } from "./dom.js";
+import { SpeakerMenu } from "./speaker_menu.js";
 
 /** @typedef {import("./device_fault.js").CaptureDevice} CaptureDevice */
 /** "page": another page captures it. @typedef {"off" | "on" | "muted" | "page"} DeviceState */
@@ -128,7 +129,6 @@ class DeviceButton {
     menu.replaceChildren(...texts);
     const used = this.bar.session.devices.find(this.device)?.track?.getSettings().deviceId;
     if (used) menu.value = used;
-    this.update();
   }
 
   /** @param {number} level */
@@ -167,11 +167,13 @@ export class ControlBarView {
    * @param {CaptureSession} session
    * @param {WidgetModel} model
    * @param {HTMLElement} host
+   * @param {boolean} [isHeard] whether this page plays the room
    */
-  constructor(session, model, host) {
+  constructor(session, model, host, isHeard = false) {
     this.session = session;
     this.model = model;
     this.host = host;
+    this.isHeard = isHeard;
     host.classList.add("lknb-bar-host");
     this.buttons = [new DeviceButton("microphone", this), new DeviceButton("camera", this), new DeviceButton("screen", this)];
     this.mark = make("span", "lknb-bar-mark", {}, make("span", "lknb-bar-dot", { "aria-hidden": "true" }), "Live");
@@ -192,7 +194,9 @@ export class ControlBarView {
     this.hint = make("div", "lknb-bar-hint", { role: "status" });
     this.wasOpened = false;
     this.fault = make("div", "lknb-bar-fault", { role: "alert" }, this.title, this.detail);
-    const row = make("div", "lknb-bar-row", { role: "group", "aria-label": "Call" }, ...this.buttons.map(({ element }) => element), this.mark, this.leave, this.join);
+    this.speakers = new SpeakerMenu("lknb-bar-menu", (fault) => session.judgeSpeaker(fault));
+    this.speaker = make("div", "lknb-bar-speaker", {}, make("span", "lknb-bar-icon", {}, drawing(SPEAKER)), this.speakers.menu);
+    const row = make("div", "lknb-bar-row", { role: "group", "aria-label": "Call" }, ...this.buttons.map(({ element }) => element), this.speaker, this.mark, this.leave, this.join);
     this.ask = this.#makeAsk();
     this.root = make("div", "lknb-bar", {}, row, this.ask, this.status, this.fault);
     host.append(this.root);
@@ -214,6 +218,7 @@ export class ControlBarView {
 
   dispose() {
     this.#settleJoin();
+    this.speakers.dispose();
     this.session.detach(this);
     this.root.remove();
   }
@@ -255,6 +260,7 @@ export class ControlBarView {
   update() {
     const { session, shown, helped } = this;
     this.buttons.forEach((button) => button.update());
+    this.speaker.hidden = !this.isHeard || !this.speakers.isUseful || !!session.obstacle;
     const held = [...session.devices.held.values()];
     const here = held.filter((it) => !it.muted && it.track).map((it) => it.device.replace("screen_audio", "screen sound"));
     const live = helped ? this.buttons.map(({ device }) => device).filter((device) => shown[device] === "page") : here;
@@ -322,5 +328,7 @@ export class ControlBarView {
     if (this.session.obstacle) return;
     const devices = await listDevices();
     this.buttons.forEach((button) => button.list(devices));
+    this.speakers.list(devices);
+    this.update();
   }
 }

@@ -64,6 +64,46 @@ export const SOUNDLESS = {
     "microphone button again; Chrome and Edge need none.",
 };
 
+/** @type {DeviceFault} */
+export const SPEAKER_FIXED = {
+  reason: "unsupported",
+  title: "This browser does not let a page choose its speaker",
+  detail:
+    "Chrome and Edge do, in pages from https or localhost. Choose another speaker in the sound settings of the system, or in " +
+    "the browser's for this page.",
+};
+
+/** @type {DeviceFault} */
+export const SPEAKER_UNKNOWN = {
+  reason: "not_found",
+  title: "There is no such speaker",
+  detail:
+    "This page's browser has none of that id. Choose one of `await lknb.devices()` whose kind is “speaker”: browsers list them once " +
+    "the page was allowed to use a microphone, and their ids are others in each browser and on each site.",
+};
+
+/** @type {DeviceFault} */
+export const SPEAKER_LOST = {
+  reason: "ended",
+  title: "The speaker is gone",
+  detail: "It was unplugged. This page is heard on the one the browser chooses; choose another one in the menu of speakers.",
+};
+
+/**
+ * What a fault of setSinkId means.
+ * @param {unknown} error
+ * @returns {DeviceFault}
+ */
+export function explainSpeaker(error) {
+  const { name, message } = /** @type {Error} */ (error);
+  const reasons = /** @type {Record<string, string>} */ ({ NotAllowedError: "denied", SecurityError: "denied", AbortError: "in_use" });
+  return {
+    reason: reasons[name] ?? "other",
+    title: "The speaker cannot be used",
+    detail: `This page is heard on the same one as before. The browser says: ${name} ${message}`.slice(0, 500),
+  };
+}
+
 /**
  * What a fault of getUserMedia or getDisplayMedia means.
  * @param {unknown} error

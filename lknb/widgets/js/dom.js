@@ -1,6 +1,8 @@
 // Making elements, and keeping lists of them in step with lists of rows. Text of strangers is set as text, never as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
+/** A loudspeaker that is heard, for `drawing`. */
+export const SPEAKER = "M4 9.5h3.5L12 5.5v13l-4.5-4H4zM15.5 9a4.2 4.2 0 0 1 0 6M18 6.5a7.8 7.8 0 0 1 0 11";
 
 /**
  * @template {keyof HTMLElementTagNameMap} Tag

@@ -1,11 +1,9 @@
 // What makes a view of a room one that is heard: while it is displayed the page plays the room, and where the browser wants a
 // click before, the view has a button for it.
 
-import { drawing, make } from "./dom.js";
+import { SPEAKER, drawing, make } from "./dom.js";
 import { resumeOutput } from "./output.js";
 import { playerOf, showRoom, thisPage } from "./page.js";
-
-export const SPEAKER = "M4 9.5h3.5L12 5.5v13l-4.5-4H4zM15.5 9a4.2 4.2 0 0 1 0 6M18 6.5a7.8 7.8 0 0 1 0 11";
 
 export class Hearing {
   /**

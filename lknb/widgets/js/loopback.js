@@ -1,6 +1,8 @@
 // Sound on its way out through a pair of peer connections inside the page. Chromium cancels the echo of what it receives over
 // one (27 to 33 dB), and of nothing else that a page plays.
 
+import { followSpeaker, unfollowSpeaker } from "./speaker.js";
+
 /** Speech and music as they are, not what calls make of them to save bits. */
 const OPUS_PARAMETERS = "stereo=1;sprop-stereo=1;maxaveragebitrate=256000;cbr=0;usedtx=0";
 
@@ -23,6 +25,7 @@ export class Loopback {
     this.far = new RTCPeerConnection();
     this.element = new Audio();
     this.element.autoplay = true;
+    followSpeaker(this.element);
     // until it stands the sound goes straight out: an echo for a moment is better than a gap
     output.connect(context.destination);
     this.#connect().catch(() => this.close());
@@ -34,6 +37,7 @@ export class Loopback {
     this.closed = true;
     this.near.close();
     this.far.close();
+    unfollowSpeaker(this.element);
     this.element.pause();
     this.element.srcObject = null;
   }

@@ -1,9 +1,10 @@
 // The way out of the page for sound: one audio context, which the browser may hold back until the user has done something.
 
 import { announce, thisPage } from "./page.js";
+import { followSpeaker, unfollowSpeaker } from "./speaker.js";
 
 const SAMPLE_RATE_HZ = 48_000;
-/** A context begins suspended even where it may play. */
+/** A context begins suspended even where it may play, and is for a moment when it changes its speaker. */
 const BLOCKED_AFTER_MS = 400;
 /** What browsers take for the user's will. */
 const GESTURES = ["pointerdown", "pointerup", "keydown"];
@@ -16,7 +17,11 @@ export function openContext() {
   page.context = context;
   page.output = context.createGain();
   page.output.connect(context.destination);
-  context.onstatechange = () => look(context);
+  context.onstatechange = () => {
+    if (context.state === "running") look(context);
+    else setTimeout(() => look(context), BLOCKED_AFTER_MS);
+  };
+  followSpeaker(context);
   GESTURES.forEach((name) => document.addEventListener(name, resumeOutput, { capture: true, passive: true }));
   context.resume().catch(() => {});
   setTimeout(() => look(context), BLOCKED_AFTER_MS);
@@ -61,6 +66,7 @@ function closeContext() {
   GESTURES.forEach((name) => document.removeEventListener(name, resumeOutput, { capture: true }));
   if (context) {
     context.onstatechange = null;
+    unfollowSpeaker(context);
     context.close().catch(() => {});
   }
   announce("blocked");

@@ -8,6 +8,13 @@
  */
 
 /**
+ * What makes sound: an audio context, or an element.
+ * @typedef {object} Sink
+ * @property {(id: string) => Promise<void>} [setSinkId] not in every browser
+ * @property {() => Promise<void>} [resume] of a context
+ */
+
+/**
  * @typedef {object} Page
  * @property {AudioContext | null} context
  * @property {GainNode | null} output all sound goes through it
@@ -15,8 +22,12 @@
  * @property {boolean} blocked whether the browser wants a click or a key before it plays
  * @property {AudioContext | null} routed the context whose sound follows the microphones
  * @property {number} microphones how many are open in this page
+ * @property {string} speaker id of the one that was chosen; empty for the browser's choice
+ * @property {boolean} isSpeakerLost whether it is the browser's choice because the chosen one is gone
+ * @property {Promise<void>} speakerTurn the last change of it
+ * @property {Set<Sink>} sinks what is heard on it
  * @property {Map<string, RoomSound>} rooms by the id of their `RoomAudio`
- * @property {EventTarget} changes "blocked", "microphones", "views", "player", "tracks" and "levels" are dispatched to it
+ * @property {EventTarget} changes "blocked", "microphones", "speaker", "refused", "views", "player", "tracks" and "levels" are dispatched to it
  */
 
 /** @returns {Page} */
@@ -29,12 +40,16 @@ export function thisPage() {
     blocked: false,
     routed: null,
     microphones: 0,
+    speaker: "",
+    isSpeakerLost: false,
+    speakerTurn: Promise.resolve(),
+    sinks: new Set(),
     rooms: new Map(),
     changes: new EventTarget(),
   });
 }
 
-/** @param {"blocked" | "microphones" | "views" | "player" | "tracks" | "levels"} what */
+/** @param {"blocked" | "microphones" | "speaker" | "refused" | "views" | "player" | "tracks" | "levels"} what */
 export function announce(what) {
   thisPage().changes.dispatchEvent(new Event(what));
 }

@@ -4,6 +4,7 @@ import { explainFault, explainLoss } from "./device_fault.js";
 import { cameraOf, currentObstacle, isForbidden, listDevices, microphoneOf } from "./device_list.js";
 import { make, setText } from "./dom.js";
 import { KernelWatch } from "./kernel_watch.js";
+import { SpeakerMenu } from "./speaker_menu.js";
 
 /** @typedef {import("./device_fault.js").DeviceFault} DeviceFault */
 
@@ -49,7 +50,10 @@ class PreviewView {
     this.fault = make("div", "lknb-bar-fault", { role: "alert" });
     /** By device, or of the page. @type {Map<string, DeviceFault>} */
     this.faults = new Map();
-    const row = make("div", "lknb-bar-row", {}, this.start, ...this.menus.map(({ element }) => element));
+    this.speakers = new SpeakerMenu("lknb-preview-menu", (fault) => this.#tell({ speaker: fault }));
+    this.speaker = make("label", "lknb-preview-choice", {}, "Speaker", this.speakers.menu);
+    this.speaker.hidden = true;
+    const row = make("div", "lknb-bar-row", {}, this.start, ...this.menus.map(({ element }) => element), this.speaker);
     this.root = make("div", "lknb-bar lknb-preview", {}, this.screen, row, this.fault);
     host.append(this.root);
     this.onDevices = () => void this.refresh();
@@ -64,6 +68,7 @@ class PreviewView {
   dispose() {
     this.stop();
     this.watch.dispose();
+    this.speakers.dispose();
     PREVIEW_KINDS.forEach((kind) => this.model.off(`change:${kind}`, this.onChosen));
     navigator.mediaDevices?.removeEventListener("devicechange", this.onDevices);
     this.root.remove();
@@ -197,6 +202,8 @@ class PreviewView {
       if (used) menu.value = used;
       element.hidden = !own.length;
     });
+    this.speakers.list(devices);
+    this.speaker.hidden = !this.speakers.isUseful;
   }
 
   /** @param {"camera" | "microphone"} kind */
