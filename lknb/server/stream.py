@@ -13,7 +13,7 @@ from lknb.logic.budget import Budget
 from lknb.logic.layer import LayerActivity
 from lknb.logic.nack import NackGenerator
 from lknb.logic.report import ReceptionStatistics, SenderReportClock
-from lknb.logic.sequence import Unwrapper
+from lknb.logic.sequence import Unwrapper, difference
 from lknb.logic.temporal import TemporalRates
 from lknb.wire.h264 import is_h264_keyframe
 from lknb.wire.vp8 import Vp8Descriptor, is_vp8_keyframe, parse_vp8_descriptor
@@ -72,6 +72,8 @@ class Stream:
         self._unwrap = Unwrapper(16)
         self._nack = NackGenerator()
         self._last_timestamp: int | None = None
+        self._keyframe = 0
+        """Where the last key frame begins that came while something was missing."""
         self._vp8 = publication.codec == "vp8"
         self._keyframe_wanted = False
         self._keyframe_due = 0.0
@@ -126,8 +128,9 @@ class Stream:
                 self.temporal.add(descriptor.temporal_id, now)
         elif self.audio:
             self._observe_level(view, now)
-        if (self._keyframe_wanted or self.waiting) and self._decodable(payload):
+        if (self._keyframe_wanted or self.waiting or self._nack.missing) and self._decodable(payload):
             self._keyframe_wanted = False
+            self._keyframe = max(self._keyframe, sequence)
             for subscription in list(self.waiting):
                 subscription.switch(self, sequence, view.timestamp, descriptor, now)
         for subscription in self._followers:
@@ -151,6 +154,15 @@ class Stream:
         numbers = self._nack.poll(now)
         if numbers:
             self._feedback.request_packets(self.ssrc, numbers)
+        lost = self._nack.take_lost()
+        if lost and self._followers and any(self._is_needed(number) for number in lost):
+            # decoders wait for what does not come any more, libwebrtc's for 3 s before it asks
+            self.request_keyframe(now)
+
+    def _is_needed(self, number: int) -> bool:
+        """Whether a packet, by its 16 bit, belongs to the last key frame or to what follows it."""
+        highest = self._unwrap.highest or 0
+        return highest + difference(number, highest & 0xFFFF) >= self._keyframe
 
     def end(self, now: float) -> None:
         """The publisher says that it sends no more of this layer (RFC 3550 section 6.6), for a while perhaps."""

@@ -20,7 +20,7 @@ from lknb.wire.vp8 import (
     parse_vp8_descriptor,
     vp8_dimensions,
 )
-from tests.kit.poll import wait_until
+from tests.kit.poll import TIME_FACTOR, wait_until
 from tests.server.conftest import Call, Join
 from tests.server.feed import DELTA_BODY, KEY_BODY, assert_unbroken, camera, feed_marker, feeding, vp8, vp8_size
 
@@ -182,6 +182,25 @@ async def test_a_lost_packet_is_sent_again_to_the_subscriber_and_asked_for_at_th
         asked = await wait_until(lambda: [r for r in alice.reports if isinstance(r, Nack)])
         assert asked[0].media_ssrc == track.ssrcs[""]
         assert len(asked[0].lost) == 2
+
+
+async def test_a_packet_that_does_not_come_any_more_is_answered_with_a_key_frame(call: Call) -> None:
+    """Decoders wait for it; libwebrtc's ask for a key frame after three seconds only."""
+    track, alice, bob = await call()
+    async with feeding(alice, track) as feed:
+        ssrc = await bob.receiving(track.sid)
+        await wait_until(lambda: len(bob.media(ssrc)) > 20)
+        before = sum(isinstance(r, Pli) for r in alice.reports)
+        feed.sequence[""] += 1
+        began = asyncio.get_running_loop().time()
+        await wait_until(lambda: sum(isinstance(r, Pli) for r in alice.reports) > before)
+        assert asyncio.get_running_loop().time() - began < 1.5 * TIME_FACTOR
+        # once: what is lost before a key frame is nobody's concern
+        keyframes = feed.keyframes
+        marker = feed_marker(alice)
+        await wait_until(lambda: feed_marker(alice) > marker + 40)
+        assert feed.keyframes <= keyframes + 1
+        assert sum(isinstance(r, Pli) for r in alice.reports) == before + 1
 
 
 async def test_key_frame_requests_are_throttled_upstream(call: Call) -> None:
