@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lknb.core.capture_message import DEFAULT_SPEAKER
 from lknb.errors import LknbError, MediaDevicesError
 from lknb.rtc.device_bridge import DeviceKind, switch_speaker
 from lknb.rtc.enumeration import TrackSource
@@ -73,7 +74,7 @@ class LocalDevices:
         self._tell_active = tell_active
         self._locks: dict[Device, asyncio.Lock] = {device: asyncio.Lock() for device in SOURCES}
         self._chosen: dict[Device, str] = {}
-        self._active: dict[str, str] = {"speaker": "default"}
+        self._active: dict[str, str] = {"speaker": DEFAULT_SPEAKER}
         self._speaker_lock = asyncio.Lock()
         self._changes: set[asyncio.Future[None]] = set()
 

@@ -34,9 +34,9 @@ capture_device (cameras, microphones, screens), capture_report (what the kernel 
 the click they need), capture_feed (from them to the Worker), device_list (which there are), device_fault (what is wrong, in
 words), speaker_choice and speaker_menu (which loudspeaker), preview (the entry before a call), kernel_watch (whether there is
 a kernel), route and loopback (the way out for sound while a microphone is open, so that no echo is sent). In a tab of its own:
-capture_tab (the entry), tab_dialer (its lane),
-tab_model (what its buttons know). In its Worker: capture_worker (the entry), video_uplink and audio_uplink (encoders),
-encoder_pace (no queue in them), batch (few messages, never too much). In the audio thread, where a browser needs it: tap.
+capture_tab (the entry), tab_dialer (its lane), tab_model (what its buttons know). In its Worker: capture_worker (the entry),
+video_uplink and audio_uplink (encoders), encoder_pace (no queue in them), batch (few messages, never too much). In the audio
+thread, where a browser needs it: tap.
 
 Importing this package makes rooms, participants and tracks show themselves as the last line of a cell. A view holds no
 protocol logic: it asks the room core for a ticket, and the page plays the track from the core's lane. Nothing below may
