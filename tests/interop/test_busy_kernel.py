@@ -7,6 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -74,22 +77,36 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
+@asynccontextmanager
+async def kernel_and_listener(
+    program: str, server: Server, open_peer: OpenPeer
+) -> AsyncIterator[tuple[Process, WheelPeer]]:
+    """A process of its own that runs a program, and the official client in the same room."""
+    room = room_name()
+    listener = await open_peer("wheel", "listener")
+    assert isinstance(listener, WheelPeer)
+    await listener.connect(server.url, server.token("listener", room), single_peer_connection=True)
+    kernel = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, server.url, server.token("kernel", room),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
+    )  # fmt: skip
+    try:
+        yield kernel, listener
+    finally:
+        if kernel.returncode is None:
+            # also where it is stopped
+            kernel.kill()
+            await kernel.wait()
+
+
 @pytest.mark.alone
 @pytest.mark.interop("lknb with a busy kernel -> wheel")
 async def test_a_gil_holding_cell_stops_the_pictures_it_would_draw_and_does_not_stop_a_file(
     lknb_server: Server, open_peer: OpenPeer, request: pytest.FixtureRequest
 ) -> None:
-    room = room_name()
-    listener = await open_peer("wheel", "listener")
-    assert isinstance(listener, WheelPeer)
-    await listener.connect(lknb_server.url, lknb_server.token("listener", room), single_peer_connection=True)
-    kernel = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", KERNEL, lknb_server.url, lknb_server.token("kernel", room),
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
-    )  # fmt: skip
-    assert kernel.stdin is not None
-    assert kernel.stdout is not None
-    try:
+    async with kernel_and_listener(KERNEL, lknb_server, open_peer) as (kernel, listener):
+        assert kernel.stdin is not None
+        assert kernel.stdout is not None
         ready, drawn = (await asyncio.wait_for(kernel.stdout.readline(), 30 * TIME_FACTOR)).decode().split()
         assert ready == "ready"
 
@@ -140,10 +157,6 @@ async def test_a_gil_holding_cell_stops_the_pictures_it_would_draw_and_does_not_
         assert "kernel" in await listener.participants()
         kernel.stdin.write(b"\n")
         assert await asyncio.wait_for(kernel.wait(), 10 * TIME_FACTOR) == 0
-    finally:
-        if kernel.returncode is None:
-            kernel.kill()
-            await kernel.wait()
 
 
 SPEAKER = """
@@ -184,17 +197,9 @@ asyncio.run(main(*sys.argv[1:]))
 async def test_what_is_queued_is_heard_while_the_kernel(
     lknb_server: Server, open_peer: OpenPeer, request: pytest.FixtureRequest, stall: str
 ) -> None:
-    room = room_name()
-    listener = await open_peer("wheel", "listener")
-    assert isinstance(listener, WheelPeer)
-    await listener.connect(lknb_server.url, lknb_server.token("listener", room), single_peer_connection=True)
-    kernel = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", SPEAKER, lknb_server.url, lknb_server.token("kernel", room),
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
-    )  # fmt: skip
-    assert kernel.stdin is not None
-    assert kernel.stdout is not None
-    try:
+    async with kernel_and_listener(SPEAKER, lknb_server, open_peer) as (kernel, listener):
+        assert kernel.stdin is not None
+        assert kernel.stdout is not None
         assert await asyncio.wait_for(kernel.stdout.readline(), 30 * TIME_FACTOR) == b"ready\n"
         sid = (await listener.wait_event("track_subscribed")).track_sid
         await listener.wait_audio(sid, lambda report: abs(report.peak_hz - 500) < 10 and report.level > 0.15)
@@ -218,8 +223,3 @@ async def test_what_is_queued_is_heard_while_the_kernel(
         assert min(course) > 0.1, evidence
         kernel.stdin.write(b"end\n")
         assert await asyncio.wait_for(kernel.wait(), 10 * TIME_FACTOR) == 0
-    finally:
-        if kernel.returncode is None:
-            kernel.send_signal(signal.SIGCONT)
-            kernel.kill()
-            await kernel.wait()
