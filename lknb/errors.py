@@ -119,6 +119,17 @@ class MediaDevicesError(MediaError):
         self.kind = kind
         self.reason = reason
 
+    @classmethod
+    def no_page(cls, kind: str) -> MediaDevicesError:
+        """Nothing the notebook shows can capture, or plays the room."""
+        instead = "" if kind == "speaker" else ", or publish a source of the kernel (VideoSource, MediaFile)"
+        return cls(
+            "no page of this notebook is connected to the room: run `lknb.CallPanel(room)` (or `lknb.ControlBar(room)`) in a "
+            f"cell of its own, so that its page can be asked{instead}",
+            kind,
+            "no_page",
+        )
+
 
 class MediaNotFoundError(MediaError):
     """There is no such media file, or nothing at that URL."""

@@ -171,13 +171,7 @@ class Captures:
                 "front_end",
             )
         if page is None:
-            instead = "" if device == "speaker" else ", or publish a source of the kernel (VideoSource, MediaFile)"
-            raise MediaDevicesError(
-                "no page of this notebook is connected to the room: run `lknb.CallPanel(room)` (or `lknb.ControlBar(room)`) "
-                f"in a cell of its own, so that its page can be asked{instead}",
-                device,
-                "no_page",
-            )
+            raise MediaDevicesError.no_page(device)
         return page
 
     def _page(self, room: Any, client: str | None, device: str) -> CapturePage | None:

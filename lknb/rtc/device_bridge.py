@@ -53,19 +53,8 @@ def register_bridge(bridge: DeviceBridge) -> None:
 def choose_page(client: CoreClient, room: int | None, device: str) -> PageChoice:
     """See `DeviceBridge.choose`."""
     if not _bridges:
-        raise no_page(device)
+        raise MediaDevicesError.no_page(device)
     return _bridges[0].choose(client, room, device)
-
-
-def no_page(device: str) -> MediaDevicesError:
-    """Nothing the notebook shows can capture, or plays the room."""
-    instead = "" if device == "speaker" else ", or publish a source of the kernel (VideoSource, MediaFile)"
-    return MediaDevicesError(
-        "no page of this notebook is connected to the room: run `lknb.CallPanel(room)` (or `lknb.ControlBar(room)`) in a "
-        f"cell of its own, so that its page can be asked{instead}",
-        device,
-        "no_page",
-    )
 
 
 async def switch_speaker(client: CoreClient, room: int, device_id: str) -> None:
@@ -79,7 +68,7 @@ async def devices() -> list[MediaDevice]:
     `MediaDevicesError` when none does."""
     client = CoreClient._shared
     if client is None or not client.alive:
-        raise no_page("devices")
+        raise MediaDevicesError.no_page("devices")
     choice = choose_page(client, None, "devices")
     found, _ = await client.request(
         {"op": "devices", "room": choice.room, "wait_s": choice.wait_s, "able": choice.able}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lknb.core.client import CoreClient
 from lknb.errors import MediaDevicesError
-from lknb.rtc.device_bridge import PageChoice, no_page
+from lknb.rtc.device_bridge import PageChoice
 from lknb.widgets import comm
 from lknb.widgets.capture_tab import OPENING_S
 from lknb.widgets.control_bar import ControlBar, bars_of
@@ -25,7 +25,7 @@ class PageBridge:
     def choose(self, client: CoreClient, room: int | None, device: str) -> PageChoice:
         bars = bars_of(room)
         if not bars:
-            raise no_page(device)
+            raise MediaDevicesError.no_page(device)
         # the camera page plays nothing, and a page that may not capture is heard all the same
         if device != "speaker" and any(bar.tab.connected for bar in bars):
             return PageChoice(room, WAIT_S)
