@@ -107,16 +107,19 @@ def from_buffer(format: str, width: int, height: int, data: Buffer) -> av.VideoF
     return frame
 
 
-def to_buffer(frame: av.VideoFrame, format: str) -> bytearray:
-    """The picture in `format`, tightly packed, plane after plane. Raises `FrameError`."""
-    frame = convert(frame, format)
-    packed = bytearray(buffer_bytes(format, frame.width, frame.height))
-    flat = np.frombuffer(packed, np.uint8)
+def to_buffer(frame: av.VideoFrame, format: str) -> memoryview:
+    """The picture in `format`, tightly packed, plane after plane, in writable memory of its own. Raises `FrameError`."""
+    converted = convert(frame, format)
+    planes = list(plane_views(converted, format))
+    if converted is not frame and len(planes) == 1 and planes[0].flags.c_contiguous:
+        # made here, and packed as it is: to touch as many new pages again would double the cost of the conversion
+        return planes[0].reshape(-1).data
+    packed: Pixels = np.empty(buffer_bytes(format, frame.width, frame.height), np.uint8)
     offset = 0
-    for plane in plane_views(frame, format):
-        flat[offset : offset + plane.size].reshape(plane.shape)[...] = plane
+    for plane in planes:
+        packed[offset : offset + plane.size].reshape(plane.shape)[...] = plane
         offset += plane.size
-    return packed
+    return packed.data
 
 
 def from_array(array: NDArray[Any], format: str | None = None) -> av.VideoFrame:

@@ -113,14 +113,14 @@ class VideoFrame:
 
     @classmethod
     def _from_picture(cls, picture: av.VideoFrame, type: VideoBufferType | None = None) -> VideoFrame:
-        """A frame around a picture that nobody changes any more; its bytes are packed when somebody asks for them."""
+        """A frame around a picture that nobody changes any more; its bytes are made when somebody asks for them."""
         if type is None:
             type = _TYPE_OF_PICTURE.get(picture.format.name, VideoBufferType.I420)
         frame = cls.__new__(cls)
         frame._width = picture.width
         frame._height = picture.height
         frame._type = type
-        frame._picture = pixel.convert(picture, type.pixel_format)
+        frame._picture = picture
         frame._data = None
         return frame
 

@@ -89,6 +89,16 @@ def test_an_array_is_a_copy_both_ways() -> None:
     assert (frame.to_ndarray() == RED).all()
 
 
+@pytest.mark.parametrize("type", list(VideoBufferType))
+def test_two_frames_of_one_picture_have_nothing_in_common(type: VideoBufferType) -> None:
+    picture = pixel.convert(pixel.from_array(np.full((32, 64, 3), 90, np.uint8)), "i420")
+    one, other = VideoFrame._from_picture(picture, type), VideoFrame._from_picture(picture, type)
+    kept = bytes(other.data)
+    one.data[:] = bytes(one.data.nbytes)
+    assert bytes(other.data) == kept
+    assert bytes(VideoFrame._from_picture(picture, type).data) == kept
+
+
 def test_what_is_written_into_the_data_is_seen() -> None:
     frame = VideoFrame.from_ndarray(RED)
     frame.data[:3] = b"\1\2\3"
