@@ -157,7 +157,7 @@ async def test_revoked_media_stop_at_once(join: Join) -> None:
     alice.local_participant.set_track_subscription_permissions(allow_all_participants=False)
     async with asyncio.timeout(5):
         await watching
-    assert last[0] - revoked < 0.1
+    assert last[0] - revoked < 0.5
 
 
 async def test_who_speaks_is_told_to_everybody_the_speaker_included(join: Join) -> None:
