@@ -10,6 +10,7 @@ Everything is synchronous (playwright's own loop runs under it), so tests that u
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ from tests.kit.program import Program
 
 ROOT = Path(__file__).resolve().parents[2]
 START_DEADLINE_S = 40.0
+ANSWER_DEADLINE_S = 20.0
 PAGE_DEADLINE_MS = 40_000 * TIME_FACTOR
 _SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -65,27 +67,49 @@ class JupyterLab:
         self._settings = {**_SETTINGS, **(settings or {})}
         self._flags = (*FLAGS, *flags)
         self._opened = 0
-        self._closing = ExitStack()
+        self._browsers = ExitStack()
         self.url = ""
         self.token = ""
 
     def __enter__(self) -> JupyterLab:
         self._start_server()
-        self._closing.callback(self._server.end)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._closing.close()
+        try:
+            self.close_browser()
+        finally:
+            self._server.end()
 
     @cached_property
     def playwright(self) -> Playwright:
         """What drives Chromium, there when it is first asked for."""
-        return self._closing.enter_context(sync_playwright())
+        return self._browsers.enter_context(sync_playwright())
 
     @cached_property
     def browser(self) -> Browser:
         """The Chromium of this JupyterLab, there when it is first asked for: a notebook may be opened in another browser."""
-        return self._closing.enter_context(self.another_browser())
+        return self._browsers.enter_context(self.another_browser())
+
+    def close_browser(self) -> None:
+        """Close the browser and end what drives it: this thread has no running loop any more. Another is there when asked for."""
+        self.__dict__.pop("browser", None)
+        self.__dict__.pop("playwright", None)
+        self._browsers.close()
+
+    def answers(self) -> bool:
+        """Whether the server is there and well."""
+        try:
+            self._ask("api/status")
+        except OSError:
+            return False
+        return True
+
+    def forget(self) -> None:
+        """End kernels that are left and take back what was set by hand, so that the next user finds it as it began."""
+        for kernel in json.loads(self._ask("api/kernels")):
+            self._ask(f"api/kernels/{kernel['id']}", "DELETE")
+        shutil.rmtree(self._user_settings, ignore_errors=True)
 
     @property
     def server_pid(self) -> int:
@@ -122,6 +146,18 @@ class JupyterLab:
         """The address of a notebook, token included."""
         return f"{self.url}lab/tree/{name}?token={self.token}{'&reset' if reset else ''}"
 
+    @property
+    def _user_settings(self) -> Path:
+        return self.folder / "home" / "user"
+
+    def _ask(self, path: str, method: str = "GET") -> bytes:
+        """What the server's own interface answers. OSError when it does not."""
+        url = self.url.replace(self._host, "127.0.0.1") + path
+        asked = urllib.request.Request(url, method=method, headers={"Authorization": f"token {self.token}"})
+        with urllib.request.urlopen(asked, timeout=ANSWER_DEADLINE_S * TIME_FACTOR) as answer:
+            told: bytes = answer.read()
+        return told
+
     def _host_flags(self) -> list[str]:
         if self._host == "127.0.0.1":
             return []
@@ -146,7 +182,7 @@ class JupyterLab:
             sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
             "--ServerApp.port=0", f"--ServerApp.root_dir={self.notebooks}", "--LabApp.expose_app_in_browser=True",
             "--LabApp.news_url=None", f"--LabApp.app_settings_dir={home / 'settings'}",
-            f"--LabApp.user_settings_dir={home / 'user'}", f"--LabApp.workspaces_dir={home / 'workspaces'}",
+            f"--LabApp.user_settings_dir={self._user_settings}", f"--LabApp.workspaces_dir={home / 'workspaces'}",
             f"--ServerApp.base_url={self._base_url}", f"--ServerApp.local_hostnames={self._host}",
             f"--ServerApp.jpserver_extensions={{'jupyter_server_proxy': {self._proxy}}}",
             f"--ServerApp.tornado_settings={ {'headers': self._headers}!r}",

@@ -14,6 +14,7 @@ from comm.base_comm import BaseComm
 from tests.kit.jupyterlab import JupyterLab, Notebook
 from tests.kit.outside import Outside
 from tests.kit.server import Server, ServerProcess
+from tests.widgets.labs import Labs
 from tests.widgets.screen import CLEAN_UP, SET_UP, Screen
 from tests.widgets.studio import Studio
 
@@ -113,9 +114,15 @@ def recorded_comms(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         widget.close()
 
 
+@pytest.fixture(scope="package")
+def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labs]:
+    with Labs(tmp_path_factory.mktemp("labs")) as running:
+        yield running
+
+
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLab]:
-    with JupyterLab(tmp_path_factory.mktemp("jupyterlab")) as lab:
+def lab(labs: Labs) -> Iterator[JupyterLab]:
+    with labs.borrow() as lab:
         # there from here on, so that no test finds another process when it ends
         assert lab.browser
         yield lab

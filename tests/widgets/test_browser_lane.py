@@ -13,6 +13,7 @@ import pytest
 
 from tests.kit.jupyterlab import JupyterLab, Notebook
 from tests.kit.poll import wait_until_sync
+from tests.widgets.labs import Labs
 from tests.widgets.screen import CLEAN_UP, SET_UP, Screen
 
 PAGES = {
@@ -28,9 +29,9 @@ def lane(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def lane_notebook(lane: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
+def lane_notebook(lane: str, labs: Labs) -> Iterator[Notebook]:
     """A notebook whose page has this lane only."""
-    with JupyterLab(tmp_path_factory.mktemp(lane), **PAGES[lane]) as lab:
+    with labs.borrow(**PAGES[lane]) as lab:
         notebook = lab.open(["pass"] * 10)
         notebook.run(0, SET_UP + "from lknb.widgets.comm_lane import _open as comm_lanes")
         yield notebook

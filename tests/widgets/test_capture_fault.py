@@ -17,6 +17,7 @@ from tests.kit.jupyterlab import JupyterLab
 from tests.kit.outside import Outside
 from tests.kit.poll import wait_until_sync
 from tests.kit.server import Server
+from tests.widgets.labs import Labs
 from tests.widgets.studio import Studio
 
 # Chromium's field trial, which makes it ask for the click that the standard asks for
@@ -67,8 +68,8 @@ room.on("active_device_changed", lambda kind, device_id: heard.append([kind, dev
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLab]:
-    with JupyterLab(tmp_path_factory.mktemp("jupyterlab")) as lab:
+def lab(labs: Labs) -> Iterator[JupyterLab]:
+    with labs.borrow() as lab:
         # from here on, so that no test finds another process when it ends
         assert lab.playwright
         yield lab

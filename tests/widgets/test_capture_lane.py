@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.kit.jupyterlab import JupyterLab
 from tests.kit.outside import Outside
 from tests.kit.poll import wait_until_sync
-from tests.kit.server import ServerProcess
+from tests.kit.server import Server
+from tests.widgets.labs import Labs
 from tests.widgets.studio import Studio
 from tests.widgets.test_browser_lane import PAGES
 
@@ -21,14 +21,10 @@ def lane(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def studio(lane: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    with (
-        ServerProcess() as process,
-        Outside() as outside,
-        JupyterLab(tmp_path_factory.mktemp(lane), **PAGES[lane]) as lab,
-    ):
+def studio(lane: str, labs: Labs, outside: Outside, server: Server) -> Iterator[Studio]:
+    with labs.borrow(**PAGES[lane]) as lab:
         notebook = lab.open(["pass"] * 4)
-        with Studio(notebook, outside, process.server) as made:
+        with Studio(notebook, outside, server) as made:
             yield made
         notebook.close()
 

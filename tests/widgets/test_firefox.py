@@ -19,6 +19,7 @@ from tests.kit.outside import Outside
 from tests.kit.poll import wait_until_sync
 from tests.kit.server import Server
 from tests.kit.sound_server import SAMPLE_RATE_HZ, SoundServer, find_pulseaudio
+from tests.widgets.labs import Labs
 from tests.widgets.screen import CLEAN_UP, SET_UP, Screen
 from tests.widgets.studio import Studio
 
@@ -41,8 +42,8 @@ CAMERA = """async () => {
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLab]:
-    with JupyterLab(tmp_path_factory.mktemp("firefox")) as lab:
+def lab(labs: Labs) -> Iterator[JupyterLab]:
+    with labs.borrow() as lab:
         yield lab
 
 

@@ -25,10 +25,12 @@ room.on("audio_playback_status_changed", heard.append)
 
 
 @pytest.fixture
-def careful_lab(tmp_path: Path) -> Iterator[JupyterLab]:
-    """With Chromium's rule for people, not that for tests."""
-    with JupyterLab(tmp_path, flags=["--autoplay-policy=document-user-activation-required"]) as lab:
-        yield lab
+def careful_notebook(lab: JupyterLab) -> Iterator[Notebook]:
+    """In a Chromium with its rule for people, not that for tests."""
+    with lab.another_browser("--autoplay-policy=document-user-activation-required") as browser:
+        notebook = lab.open(["pass"] * 6, context=browser.new_context(viewport={"width": 1280, "height": 900}))
+        yield notebook
+        notebook.close()
 
 
 class UnseenPage:
@@ -56,41 +58,38 @@ class UnseenPage:
         return json.loads(text if isinstance(text, str) else "".join(text))
 
 
-def test_a_page_without_a_click_shows_a_button_and_plays_after_it(careful_lab: JupyterLab, tmp_path: Path) -> None:
-    notebook = careful_lab.open(["pass"] * 6)
-    try:
-        hall = Hall(notebook)
-        hall.run(SET_UP, 0)
-        hall.run(WATCH, 4)
-        hall.run("VideoView(video)", 1)
-        hall.run("RoomAudio(room)", 2)
-        hall.wait_for_level(LEVEL)
-        assert hall.page.evaluate(SHOWN_BUTTONS) == 0
-        notebook.save()
-        hall.page.close()
+def test_a_page_without_a_click_shows_a_button_and_plays_after_it(careful_notebook: Notebook, tmp_path: Path) -> None:
+    notebook = careful_notebook
+    hall = Hall(notebook)
+    hall.run(SET_UP, 0)
+    hall.run(WATCH, 4)
+    hall.run("VideoView(video)", 1)
+    hall.run("RoomAudio(room)", 2)
+    hall.wait_for_level(LEVEL)
+    assert hall.page.evaluate(SHOWN_BUTTONS) == 0
+    notebook.save()
+    hall.page.close()
 
-        unseen = UnseenPage(notebook)
-        wait_until_sync(lambda: unseen.look(SHOWN_BUTTONS) == 2, 40, what="a button on each view")
-        assert unseen.look("navigator.userActivation.hasBeenActive") is False
-        wait_until_sync(lambda: unseen.python(3, "room.can_playback_audio") is False)
-        assert unseen.python(3, "[RoomAudio(room).playing, RoomAudio(room).blocked, heard]") == [False, True, [False]]
-        refused = "str((await asyncio.gather(room.start_audio(), return_exceptions=True))[0])"
-        assert "Click to hear" in unseen.python(3, refused)
-        folder = Path(os.environ.get("LKNB_TEST_SCREENSHOTS", tmp_path))
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "sound_blocked.png").write_bytes(unseen.page.screenshot())
-        assert unseen.look("globalThis[Symbol.for('lknb.page')].context.state") == "suspended", "nobody has clicked yet"
+    unseen = UnseenPage(notebook)
+    wait_until_sync(lambda: unseen.look(SHOWN_BUTTONS) == 2, 40, what="a button on each view")
+    assert unseen.look("navigator.userActivation.hasBeenActive") is False
+    wait_until_sync(lambda: unseen.python(3, "room.can_playback_audio") is False)
+    assert unseen.python(3, "[RoomAudio(room).playing, RoomAudio(room).blocked, heard]") == [False, True, [False]]
+    refused = "str((await asyncio.gather(room.start_audio(), return_exceptions=True))[0])"
+    assert "Click to hear" in unseen.python(3, refused)
+    folder = Path(os.environ.get("LKNB_TEST_SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "sound_blocked.png").write_bytes(unseen.page.screenshot())
+    assert unseen.look("globalThis[Symbol.for('lknb.page')].context.state") == "suspended", "nobody has clicked yet"
 
-        box = unseen.look(
-            "(({ x, y, width, height }) => [x + width / 2, y + height / 2])"
-            "(document.querySelector('.lknb-video .lknb-hear').getBoundingClientRect())"
-        )
-        unseen.page.mouse.click(*box)
-        wait_until_sync(lambda: unseen.look(SHOWN_BUTTONS) == 0)
-        notebook.page = unseen.page
-        heard = Hall(notebook)
-        heard.wait_for_level(LEVEL)
-        assert heard.value("[room.can_playback_audio, RoomAudio(room).playing, heard]") == [True, True, [False, True]]
-        assert heard.value("await room.start_audio()") is None
-    finally:
-        notebook.close()
+    box = unseen.look(
+        "(({ x, y, width, height }) => [x + width / 2, y + height / 2])"
+        "(document.querySelector('.lknb-video .lknb-hear').getBoundingClientRect())"
+    )
+    unseen.page.mouse.click(*box)
+    wait_until_sync(lambda: unseen.look(SHOWN_BUTTONS) == 0)
+    notebook.page = unseen.page
+    heard = Hall(notebook)
+    heard.wait_for_level(LEVEL)
+    assert heard.value("[room.can_playback_audio, RoomAudio(room).playing, heard]") == [True, True, [False, True]]
+    assert heard.value("await room.start_audio()") is None
