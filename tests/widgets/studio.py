@@ -93,6 +93,12 @@ class Studio:
         sid: str = self.value(f"(await asyncio.wait_for({call}, 20)).sid")
         return sid
 
+    def published(self, source: str) -> str:
+        """The sid of what the page publishes, which shows itself "on" before the kernel has heard of it."""
+        found = f"getattr(me.get_track_publication(rtc.TrackSource.SOURCE_{source}), 'sid', '')"
+        sid: str = wait_until_sync(lambda: self.value(found), 20, what=f"the kernel knows the {source} of its page")
+        return sid
+
     def sees(self, sid: str, width: int) -> Any:
         return self.outside.call(self.guest.wait_video(sid, lambda report: report.width == width, deadline_s=20))
 

@@ -223,7 +223,7 @@ def test_a_busy_kernel_stops_nothing(studio: Studio, kind: str, record_property:
 def test_a_screen_is_shared_by_its_button(studio: Studio) -> None:
     studio.press("screen")
     wait_until_sync(lambda: studio.bar()["states"]["screen"] == "on", 20, what="the screen is shared")
-    sid = studio.value("me.get_track_publication(rtc.TrackSource.SOURCE_SCREENSHARE).sid")
+    sid = studio.published("SCREENSHARE")
     report = studio.outside.call(studio.guest.wait_video(sid, lambda seen: seen.frames > 2, deadline_s=20))
     assert report.width >= 640
     studio.press("screen")
@@ -351,7 +351,7 @@ def test_two_pages_on_one_kernel_and_a_click_hands_over(studio: Studio) -> None:
     wait_until_sync(lambda: studio.live() == [], what="the first page has let go")
     other.wait_for_function("document.querySelector('.lknb-bar-device[data-device=camera]').dataset.state === 'on'")
     wait_until_sync(lambda: studio.bar()["states"]["camera"] == "page", what="the first page knows")
-    studio.sees(studio.value("me.get_track_publication(rtc.TrackSource.SOURCE_CAMERA).sid"), 1280)
+    studio.sees(studio.published("CAMERA"), 1280)
     other.close()
 
 

@@ -51,7 +51,7 @@ def test_a_camera_and_a_microphone_arrive(studio: Studio, lane: str, codec: str,
 def test_mute_by_the_button_and_by_the_kernel(studio: Studio, lane: str) -> None:
     studio.press("camera")
     wait_until_sync(lambda: studio.bar()["states"]["camera"] == "on", 20, what="the button publishes")
-    camera = studio.value("me.get_track_publication(rtc.TrackSource.SOURCE_CAMERA).sid")
+    camera = studio.published("CAMERA")
     studio.sees(camera, 1280)
     studio.press("camera")
     studio.outside.call(studio.guest.wait_event("track_muted", track_sid=camera))

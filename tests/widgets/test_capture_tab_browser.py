@@ -100,7 +100,7 @@ def test_a_camera_page_captures_where_the_notebook_may_not(studio: Studio, recor
     tab.press("camera")
     wait_until_sync(lambda: studio.bar()["states"]["camera"] == "on", 20, what="a click in the tab publishes")
     assert tab.shown()["states"]["camera"] == "on"
-    camera = studio.value("me.get_track_publication(rtc.TrackSource.SOURCE_CAMERA).sid")
+    camera = studio.published("CAMERA")
     seen = studio.sees(camera, 1280)
     assert (seen.codec, seen.height) == ("h264", 720)
     assert seen.colour[1] > seen.colour[0] + 50, seen.colour
