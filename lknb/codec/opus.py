@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 _STEREO = 0x04
 _CODE_MASK = 0x03
 _COUNT_MASK = 0x3F
@@ -14,6 +16,8 @@ _HYBRID_US = (10_000, 20_000)
 _CELT_US = (2_500, 5_000, 10_000, 20_000)
 _FIRST_HYBRID = 12
 _FIRST_CELT = 16
+_LAST_FULL_BAND = 31
+"""CELT, full band, 20 ms."""
 
 
 def packet_duration_us(packet: bytes) -> int:
@@ -43,6 +47,15 @@ def lost_packet(previous: bytes) -> bytes:
     else:
         configuration = configuration & ~3 | _CELT_US.index(20_000)
     return bytes((configuration << 3 | previous[0] & _STEREO,))
+
+
+def silence(duration_us: int, channels: int) -> Iterator[bytes]:
+    """Packets of nothing, one channel or two, that last so long together, give or take 1.25 ms."""
+    left_us = max(0, duration_us) + _CELT_US[0] // 2
+    for configuration, frame_us in zip(range(_LAST_FULL_BAND, 0, -1), reversed(_CELT_US), strict=False):
+        count, left_us = divmod(left_us, frame_us)
+        for _ in range(count):
+            yield bytes((configuration << 3 | (_STEREO if channels == 2 else 0), 0xFF, 0xFE))
 
 
 def _frame_us(configuration: int) -> int:

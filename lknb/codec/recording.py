@@ -16,10 +16,9 @@ import numpy as np
 from PIL import Image
 
 from lknb.codec.audio_decoder import AudioDecoder
-from lknb.codec.audio_encoder import FRAME_US
 from lknb.codec.clock import AUDIO_CLOCK_HZ
 from lknb.codec.container_writer import CONTAINERS, ContainerWriter, codec_for
-from lknb.codec.opus import packet_duration_us
+from lknb.codec.opus import packet_duration_us, silence
 from lknb.codec.pixel import to_array
 from lknb.codec.transcoder import Transcoder
 from lknb.codec.video_decoder import VideoDecoder
@@ -33,9 +32,6 @@ SUFFIXES = (*CONTAINERS, ".wav", ".png")
 
 _MIN_STEP_US = 1_000
 """WebM counts in milliseconds."""
-
-# 20 ms of nothing, as Opus has it for one channel and for two (CELT, full band, no frame but the first two bytes)
-_SILENCE = {1: b"\xf8\xff\xfe", 2: b"\xfc\xff\xfe"}
 
 
 class Recording(Protocol):
@@ -108,8 +104,8 @@ class ContainerRecording:
             self._first = keyframe, transcoded
             keyframe = transcoded
         self._writer = ContainerWriter(path, keyframe, channels)
-        self._silence = _SILENCE.get(channels, b"")
-        self._sound = SoundLine()
+        self._channels = channels
+        self._sound = SoundLine(AUDIO_CLOCK_HZ)
         self._last: tuple[EncodedFrame, int] | None = None
 
     def write(self, frame: EncodedFrame, time_us: int) -> None:
@@ -133,7 +129,7 @@ class ContainerRecording:
         try:
             if self._last is not None:
                 self._write_last(max(end_us, self._last[1] + _MIN_STEP_US))
-            if self._silence:
+            if self._channels:
                 self._write_silence(end_us - self._sound.end_us)
         finally:
             self._writer.close()
@@ -157,19 +153,22 @@ class ContainerRecording:
         self._writer.write("video", frame.data, time_us, until_us - time_us, keyframe=frame.keyframe)
 
     def _write_sound(self, frame: EncodedFrame, time_us: int) -> None:
-        gap_us = self._sound.gap_us(time_us)
+        if frame.concealed or not packet_duration_us(frame.data):
+            # the packet that follows says how much is missing
+            return
+        gap_us = self._sound.gap_us(frame.timestamp, time_us)
         if gap_us < 0:
             return
         self._write_silence(gap_us)
-        data = self._silence if frame.concealed else frame.data
-        self._write_packet(data, packet_duration_us(data[:2]) or FRAME_US)
+        self._write_packet(frame.data)
 
     def _write_silence(self, duration_us: int) -> None:
-        for _ in range(round(duration_us / FRAME_US)):
-            self._write_packet(self._silence, FRAME_US)
+        for packet in silence(duration_us, self._channels):
+            self._write_packet(packet)
 
-    def _write_packet(self, data: bytes, duration_us: int) -> None:
-        self._writer.write("audio", data, self._sound.advance(duration_us), duration_us, keyframe=True)
+    def _write_packet(self, packet: bytes) -> None:
+        duration_us = packet_duration_us(packet)
+        self._writer.write("audio", packet, self._sound.advance(duration_us), duration_us, keyframe=True)
 
 
 class WaveRecording:
@@ -182,7 +181,7 @@ class WaveRecording:
         self._path = path
         self._channels = channels
         self._decoder = AudioDecoder(channels)
-        self._sound = SoundLine()
+        self._sound = SoundLine(AUDIO_CLOCK_HZ)
         try:
             self._file = wave.open(str(path), "wb")  # noqa: SIM115
         except OSError as error:
@@ -197,7 +196,7 @@ class WaveRecording:
         except MediaError as error:
             logger.debug("a packet was left out of %s: %s", self._path, error)
             return
-        gap_us = self._sound.gap_us(time_us)
+        gap_us = self._sound.gap_us(frame.timestamp, time_us)
         if gap_us >= 0:
             self._write_silence(gap_us)
             self._sound.advance(len(samples) * 1_000_000 // AUDIO_CLOCK_HZ)

@@ -9,8 +9,12 @@ _JUMP_US = 500_000
 # are off by more, this way and that. Following a 64th of what a frame is off keeps to the first and ignores the other.
 _FOLLOW_SHARE = 64
 
-# One packet of sound that is this much off its turn is left out, or waited for with silence: half a packet is jitter.
+# Sound lies where its timestamps put it, unless that is this far from its capture times: a drift that is heard, or a
+# stream that began again.
 _SLIP_US = 30_000
+
+# Not every sender counts samples; less than half a packet is no hole, and is made up for by what follows.
+_HOLE_US = 10_000
 
 
 class Timeline:
@@ -44,17 +48,27 @@ class Timeline:
 
 
 class SoundLine:
-    """Packets of sound one after the other: what is missing is silence, and nothing is laid over another."""
+    """Packets of sound one after the other: what is missing is silence, and nothing is laid over another.
 
-    def __init__(self) -> None:
+    The timestamps say how much is missing. A sender that is silent (DTX) may leave out a single packet: were that taken
+    for jitter of its capture time, all that follows would be early by it.
+    """
+
+    def __init__(self, clock_hz: int) -> None:
         self.end_us = 0
         """Where the next packet goes, in microseconds from the beginning."""
+        self._timeline = Timeline(clock_hz)
 
-    def gap_us(self, time_us: int) -> int:
-        """How much silence goes before a packet of this time; 0 for one that is in its turn, below 0 for one that has no
-        place any more."""
-        gap_us = time_us - self.end_us
-        return 0 if abs(gap_us) < _SLIP_US else gap_us
+    def gap_us(self, timestamp: int, time_us: int) -> int:
+        """How much silence goes before a packet of this timestamp and capture time; 0 for one that is in its turn, below 0
+        for one that has no place any more."""
+        due_us = self._timeline.at(timestamp)
+        if due_us is None or abs(time_us - due_us) >= _SLIP_US:
+            self._timeline.settle(timestamp, time_us)
+        if due_us is None:
+            return time_us - self.end_us
+        gap_us = (self._timeline.at(timestamp) or 0) - self.end_us
+        return 0 if abs(gap_us) < _HOLE_US else gap_us
 
     def advance(self, duration_us: int) -> int:
         """Take the next so many microseconds; where they begin."""
