@@ -62,6 +62,9 @@ def test_rows_that_ran_are_counted_and_rows_that_failed_in_any_way_did_not_pass(
             sys.executable,
             "-m",
             "pytest",
+            # it imports nbformat, whose grammar of addresses takes each process a second
+            "-p",
+            "no:nbval",
             "-p",
             "tests.conftest",
             "-n",

@@ -48,7 +48,8 @@ def test_a_test_marked_alone_has_no_other_beside_it(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
         [
-            sys.executable, "-m", "pytest", "-p", "tests.conftest", "-n", "2", "--dist", "loadfile",
+            # nbval imports nbformat, whose grammar of addresses takes each process a second
+            sys.executable, "-m", "pytest", "-p", "no:nbval", "-p", "tests.conftest", "-n", "2", "--dist", "loadfile",
             "-c", ROOT / "pyproject.toml", folder,
         ],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,

@@ -64,7 +64,8 @@ def test_the_layer_follows_the_picture_as_it_is_dragged(lab: JupyterLab) -> None
     page.set_viewport_size({"width": 1385, "height": 1000})
     try:
         for index in range(live + 1):
-            notebook.run(index)
+            # the plot before the slider is not what is looked at here: stay as long only for that of the drag
+            notebook.run(index, cells[index].replace("stay(name)", "stay(name, 0.3)"))
         page.evaluate(
             "(index) => { const cell = document.querySelectorAll('.jp-Notebook-cell')[index];"
             " cell.dataset.lab = ''; cell.querySelector('.jp-OutputArea').scrollIntoView({ block: 'center' }) }",
