@@ -15,8 +15,9 @@ from lknb.rtc.frame_reader import FrameReader
 from lknb.rtc.track_flow import ReadableTrack, Size, check_size
 from lknb.rtc.video_stream import Picture, PictureDecoder
 
-_GROWTH_S = 1.0
-"""How long a server may take to switch to a larger layer."""
+_GROWTH_S = 2.0
+"""How long a server may take to switch to a larger layer: it waits for a key frame, asks the publisher of a large layer for
+one a second at most, so that this second may have just begun, and LiveKit thinks 0.1 s before it asks."""
 _ENOUGH = 0.8
 """Of the area that is expected: publishers round the sizes of their layers."""
 
@@ -28,7 +29,7 @@ async def take_snapshot(
 
     `size` in pixels is what is enough, None for all there is; with adaptive stream the server is asked for no more. While
     the pictures are smaller than `expected`, as they are when only a small view asked for them so far, it waits for larger
-    ones, up to a second.
+    ones, up to two seconds.
 
     Raises `TrackError` when none comes within `timeout` seconds, when the track ends, and for a track that is no video.
     """
