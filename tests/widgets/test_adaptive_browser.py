@@ -163,7 +163,7 @@ def test_of_two_views_the_largest_visible_one_decides(scene: Scene) -> None:
 
 
 def test_a_busy_cell_does_not_hinder_it(scene: Scene) -> None:
-    scene.notebook.run(OTHER, "time.sleep(5)", wait=False)
+    scene.notebook.run(OTHER, "time.sleep(60)", wait=False)
     busy = scene.notebook.cell(OTHER).locator(".jp-InputPrompt")
     wait_until_sync(lambda: busy.inner_text().strip() == "[*]:")
     scene.hide("hidden while a cell runs", lambda: scene.style("display", "none"))
@@ -171,6 +171,7 @@ def test_a_busy_cell_does_not_hinder_it(scene: Scene) -> None:
     scene.style("width", MIDDLE)
     scene.flow.wait_height(360)
     assert busy.inner_text().strip() == "[*]:", "the cell had ended before"
+    scene.notebook.command("notebook:interrupt-kernel")
     wait_until_sync(lambda: busy.inner_text().strip() != "[*]:")
 
 

@@ -295,8 +295,8 @@ def test_everybody_in_the_panel_of_a_room(call: Call) -> None:
     page.evaluate("document.querySelector('.jp-WindowedPanel-outer').style.display = ''")
     call.server.wait_flows("me", sid, flows=True)
 
-    call.eve.close()
-    wait_until_sync(lambda: tiles.count() == 2, 40)
+    call.eve.call("disconnect")
+    wait_until_sync(lambda: tiles.count() == 2)
     saved = json.dumps(notebook.save())
     assert tokens_in(saved) == []
     notebook.run(3, "await room.disconnect()")
