@@ -4,7 +4,7 @@ import { CaptureFeed } from "./capture_feed.js";
 import { CaptureReport, describeHeld, inWords } from "./capture_report.js";
 import { ScreenShare } from "./capture_screen.js";
 import { NOT_HELD, explainChange, explainEncoder, explainFault, explainLoss } from "./device_fault.js";
-import { Obstacle, cameraOf, currentObstacle, isForbidden, listDevices, microphoneOf } from "./device_list.js";
+import { Obstacle, cameraOf, currentObstacle, isForbidden, listDevices, microphoneOf, watchForbidden } from "./device_list.js";
 import { noteMicrophone } from "./page.js";
 import { chooseSpeaker } from "./speaker_choice.js";
 
@@ -302,14 +302,18 @@ export class DeviceSet {
     held.track = track;
     // only somebody else ends a track so that it tells: we stop it without a word
     track.onended = () => this.#lose(held);
+    const { device } = held;
+    const unwatch = device === "camera" || device === "microphone" ? watchForbidden(device, () => this.#lose(held)) : () => {};
+    held.detach = unwatch;
     const detach = await this.feed.begin(held.capture, track);
     if (held.track !== track) {
       // it was let go of meanwhile
       detach();
       return;
     }
-    const closeMicrophone = held.device === "microphone" ? noteMicrophone() : () => {};
+    const closeMicrophone = device === "microphone" ? noteMicrophone() : () => {};
     held.detach = () => {
+      unwatch();
       detach();
       closeMicrophone();
     };

@@ -58,6 +58,36 @@ export async function isForbidden(device) {
   }
 }
 
+/**
+ * Call when the person has taken the permission back, also when that was before: Chromium leaves a device live that was being
+ * taken at that moment. Not every browser tells.
+ * @param {"camera" | "microphone"} device
+ * @param {() => void} take
+ * @returns {() => void} ends it
+ */
+export function watchForbidden(device, take) {
+  let isOver = false;
+  /** @type {PermissionStatus | null} */
+  let status = null;
+  const look = () => {
+    if (!isOver && status?.state === "denied") take();
+  };
+  const follow = async () => {
+    try {
+      status = await navigator.permissions.query({ name: /** @type {PermissionName} */ (device) });
+    } catch {
+      return;
+    }
+    status.onchange = look;
+    look();
+  };
+  follow();
+  return () => {
+    isOver = true;
+    if (status) status.onchange = null;
+  };
+}
+
 /** @type {Record<string, string>} */
 const DEVICE_KINDS = { videoinput: "camera", audioinput: "microphone", audiooutput: "speaker" };
 
