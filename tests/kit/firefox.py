@@ -33,6 +33,9 @@ PREFERENCES: dict[str, bool | int | str] = {
     "media.navigator.permission.disabled": True,
     "media.navigator.audio.fake_frequency": 440,
     "media.autoplay.default": 0,
+    # tests read canvases that a Worker paints: the page then stands still until the Worker answers, which may itself be waiting
+    # for the page (each message of a websocket), and both for this long. It was 10 s
+    "gfx.offscreencanvas.snapshot-timeout-ms": 200,
 }
 # as playwright does: what a string is worth, called when it is a function, waited for when it is a promise
 _EVALUATE = (
