@@ -172,17 +172,30 @@ def test_it_is_named_for_those_who_do_not_see_it(screen: Screen) -> None:
 
 
 def test_the_box_has_the_shape_of_the_track_from_the_start(screen: Screen) -> None:
+    """And keeps it: in each frame the page paints, also when its output is rendered again to store the first picture."""
     screen.run("show(width=240, height=320); track.hold(True); view")
     screen.wait_for("waiting")
-    box = screen.page.locator(".lknb-video").bounding_box()
-    assert box is not None
+    screen.page.evaluate(
+        """() => {
+          const boxes = (window.lknbBoxes = []);
+          const look = () => {
+            const found = lknbProbe.tiles().map((tile) => tile.getBoundingClientRect());
+            boxes.push(found.map(({ width, height }) => [width, height]));
+            if (boxes.length < 1000) requestAnimationFrame(look);
+          };
+          look();
+        }"""
+    )
     screen.run("track.hold(False)", 3)
     screen.wait_for("playing")
     screen.wait_for_picture()
-    after = screen.page.locator(".lknb-video").bounding_box()
-    assert after is not None
-    assert (after["width"], after["height"]) == (box["width"], box["height"])
-    assert abs(box["height"] / box["width"] - 320 / 240) < 0.01
+    wait_until_sync(lambda: "image/png" in screen.notebook.outputs(1)[0].data, what="the picture is stored")
+    stored = screen.page.evaluate("lknbBoxes.length")
+    wait_until_sync(lambda: screen.page.evaluate("lknbBoxes.length") > stored + 20, what="and the output painted again")
+    boxes = screen.page.evaluate("lknbBoxes.splice(0, lknbBoxes.length)")
+    ((width, height),) = boxes[0]
+    assert all(box == boxes[0] for box in boxes), "one tile, of one size"
+    assert abs(height / width - 320 / 240) < 0.01
 
 
 def test_a_track_of_unknown_size_takes_the_shape_of_its_first_picture(screen: Screen) -> None:
