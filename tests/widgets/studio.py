@@ -74,6 +74,12 @@ class Studio:
         shown: dict[str, Any] = self.notebook.page.evaluate(BAR)
         return shown
 
+    def wait_for_bar(self, **wanted: Any) -> None:
+        """Until the bar shows this: it learns what the core did by way of the kernel, later than those outside may."""
+        wait_until_sync(
+            lambda: wanted.items() <= self.bar().items(), what=lambda: f"the bar shows {wanted}, not {self.bar()}"
+        )
+
     def live(self) -> list[str]:
         """Kinds of the devices that are open in the page."""
         found: list[str] = self.notebook.page.evaluate(LIVE)

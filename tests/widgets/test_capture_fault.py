@@ -230,7 +230,8 @@ def test_devices_come_and_go(lab: JupyterLab, outside: Outside, server: Server) 
         outside.call(studio.guest.wait_event("track_muted", track_sid=camera))
         wait_until_sync(lambda: ["error", "camera", "ended"] in studio.value("heard"), what="the program is told")
         assert studio.bar()["fault"].startswith("The camera is gone")
-        assert (studio.bar()["states"]["camera"], studio.bar()["live"], studio.live()) == ("muted", False, [])
+        studio.wait_for_bar(states={"microphone": "off", "camera": "muted", "screen": "off"}, live=False)
+        assert studio.live() == []
         assert studio.value(f"me.track_publications[{camera!r}].muted") is True
         # a click says again what is wrong, and nobody else is told of a camera that is not there
         studio.press("camera")
@@ -252,28 +253,58 @@ def cameras(studio: Studio) -> list[dict[str, str]]:
     return found
 
 
+def take_back(studio: Studio, *devices: str) -> None:
+    """As when the person blocks these for the page, one straight after the other."""
+    session = studio.notebook.context.new_cdp_session(studio.notebook.page)
+    target = session.send("Target.getTargetInfo")["targetInfo"]["browserContextId"]
+    browser = studio.notebook.context.browser
+    assert browser is not None
+    for name in devices:
+        denied = {"permission": {"name": name}, "setting": "denied", "browserContextId": target}
+        browser.new_browser_cdp_session().send("Browser.setPermission", denied)
+
+
 def test_a_permission_that_is_taken_back_while_live(lab: JupyterLab, outside: Outside, server: Server) -> None:
     with open_studio(lab, outside, server) as studio:
         studio.run(HEARD + "camera, microphone = await asyncio.wait_for(me.enable_camera_and_microphone(), 20)")
         camera, microphone = studio.value("[camera.sid, microphone.sid]")
         studio.sees(camera, 1280)
-        session = studio.notebook.context.new_cdp_session(studio.notebook.page)
-        target = session.send("Target.getTargetInfo")["targetInfo"]["browserContextId"]
-        browser = studio.notebook.context.browser
-        assert browser is not None
         began = time.monotonic()
-        for name in ("camera", "microphone"):
-            denied = {"permission": {"name": name}, "setting": "denied", "browserContextId": target}
-            browser.new_browser_cdp_session().send("Browser.setPermission", denied)
+        # with the first one Chromium ends both, as they were one question: the page takes the other one again meanwhile
+        take_back(studio, "camera", "microphone")
         for sid in (camera, microphone):
             outside.call(studio.guest.wait_event("track_muted", track_sid=sid))
         assert time.monotonic() - began < 4
         assert studio.live() == []
-        assert not studio.bar()["live"]
-        assert studio.bar()["states"] == {"microphone": "muted", "camera": "muted", "screen": "off"}
+        studio.wait_for_bar(states={"microphone": "muted", "camera": "muted", "screen": "off"}, live=False)
         assert "blocked for this page" in studio.bar()["fault"]
-        told = [it for it in studio.value("heard") if it[0] == "error"]
-        assert sorted(told) == [["error", "camera", "denied"], ["error", "microphone", "denied"]]
+
+        def told() -> Any:
+            return sorted(it for it in studio.value("heard") if it[0] == "error")
+
+        both = [["error", "camera", "denied"], ["error", "microphone", "denied"]]
+        wait_until_sync(lambda: told() == both, what=lambda: f"the program is told of both, not {told()}")
+
+
+def test_a_camera_whose_permission_is_taken_back_leaves_the_microphone(
+    lab: JupyterLab, outside: Outside, server: Server
+) -> None:
+    with open_studio(lab, outside, server) as studio:
+        studio.run(HEARD + "camera, microphone = await asyncio.wait_for(me.enable_camera_and_microphone(), 20)")
+        camera, microphone = studio.value("[camera.sid, microphone.sid]")
+        # not the system's: the one that was chosen is the one that goes on
+        chosen = studio.value("[it.device_id for it in await lknb.devices() if it.kind == 'microphone'][-1]")
+        studio.run(f"await me.switch_active_device('microphone', {chosen!r}); heard.clear()")
+        take_back(studio, "camera")
+        outside.call(studio.guest.wait_event("track_muted", track_sid=camera))
+        wait_until_sync(lambda: studio.live() == ["audio"], what="Chromium has ended it, too; it is taken again")
+        count = studio.packets(microphone)
+        wait_until_sync(lambda: studio.packets(microphone) > count + 20, 20, what="the sound goes on")
+        studio.wait_for_bar(states={"microphone": "on", "camera": "muted", "screen": "off"}, live=True)
+        assert studio.bar()["fault"].startswith("The camera is blocked for this page")
+        wait_until_sync(lambda: studio.value("heard") == [["error", "camera", "denied"]], what="that alone is told")
+        assert studio.value("me.get_active_device('microphone')") == chosen
+        assert outside.call(studio.guest.events("track_muted", track_sid=microphone)) == []
 
 
 # stubs: a microphone that may not be used, and a device that the browser takes away

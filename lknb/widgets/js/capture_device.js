@@ -191,11 +191,15 @@ export class DeviceSet {
   /**
    * @param {Held} held
    * @param {string} deviceId
+   * @param {string} [firstId] asked for before it
    */
-  async #takeAgain(held, deviceId) {
+  async #takeAgain(held, deviceId, firstId = deviceId) {
     let track;
     try {
-      track = await this.#obtain(held, deviceId);
+      track = await this.#obtain(held, firstId).catch((error) => {
+        if (firstId === deviceId || error.name === "NotAllowedError") throw error;
+        return this.#obtain(held, deviceId);
+      });
     } catch (error) {
       held.muted = true;
       throw error;
@@ -342,26 +346,31 @@ export class DeviceSet {
   }
 
   /**
-   * As livekit-client does: another device of the kind takes over, unless one was chosen or the page may use none any more; a
+   * Chromium ends all that was asked for in one question when one of it is taken back: what is there all the same goes on. Else
+   * as livekit-client does: another device of the kind takes over, unless one was chosen or the page may use none any more; a
    * microphone goes on with the system's. Where there is none it is muted, and unmuting it asks again.
    * @param {Held} held
    * @param {"camera" | "microphone"} device
    */
   async #replace(held, device) {
+    const { usedId } = held;
+    const label = held.track?.label;
     this.#release(held);
     this.changed();
     // a muted one is asked for when it is unmuted
     if (held.muted) return;
-    const isDenied = await isForbidden(device);
     try {
-      if (isDenied) throw new DOMException("taken back", "NotAllowedError");
-      await this.#takeAgain(held, device === "microphone" ? "" : held.deviceId);
+      if (await isForbidden(device)) throw new DOMException("taken back", "NotAllowedError");
+      await this.#takeAgain(held, device === "microphone" ? "" : held.deviceId, usedId);
       if (!held.track) return;
-      this.#fail(explainChange(device, held.track.label), device);
+      // the system's may be another one under the same id
+      const isOther = held.track.getSettings().deviceId !== usedId || held.track.label !== label;
+      if (isOther) this.#fail(explainChange(device, held.track.label), device);
       this.report.used(this.held.get(held.capture));
     } catch (error) {
       held.muted = true;
       if (this.held.get(held.capture) !== held) return;
+      const isDenied = error instanceof DOMException && error.name === "NotAllowedError";
       const fault = isDenied ? explainFault(error, device) : explainLoss(device);
       this.#fail(fault, device);
       this.report.lost(held.capture, fault);
