@@ -30,9 +30,7 @@ def test_camera_and_microphone_reach_a_wheel_outside_and_numpy(studio: Studio) -
     assert green > blue + 50, seen.colour
     heard = studio.outside.call(studio.guest.wait_audio(microphone, lambda report: report.level > 0.02, deadline_s=20))
     assert heard.codec == "opus"
-    after = studio.bar()
-    assert after["states"] == {"microphone": "on", "camera": "on", "screen": "off"}
-    assert after["live"]
+    studio.wait_for_bar(states={"microphone": "on", "camera": "on", "screen": "off"}, live=True)
     assert studio.live() == ["audio", "video"]
     # a page that draws all the time, as long as a call lasts, costs CPU
     moving = "document.querySelector('.lknb-bar').getAnimations({ subtree: true }).length"
