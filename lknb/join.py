@@ -74,6 +74,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         options.room = _room(options)
         _check_digits(options.publish_dtmf or "")
+        if options.fps is not None and not options.fps > 0:
+            raise ValueError(f"--fps is a number above 0, not {options.fps:g}")
         attributes = _attributes(options)
         where = _where(options)
     except ValueError as error:
@@ -157,7 +159,7 @@ def _attributes(options: argparse.Namespace) -> dict[str, str]:
 
 def _advice(error: LknbError, where: _Where) -> str:
     if isinstance(error, ConnectError) and error.kind == "unavailable" and where.url == DEV_URL:
-        return "; start a server with `lknb serve --dev`, or name another one with --url"
+        return " For this command: `lknb serve --dev`, or another server by --url."
     return ""
 
 
@@ -240,11 +242,16 @@ async def _publish(room: Room, options: argparse.Namespace) -> None:
 
 async def _publish_file(room: Room, file: MediaFile) -> list[str]:
     """Publish picture and sound of a file; the sids. Raises `PublishTrackError` when it has neither, or cannot be read."""
+    from lknb.rtc.enumeration import TrackKind
     from lknb.rtc.file_publication import publish_file
 
     name = _name_of(file)
     published = await publish_file(room.local_participant, file, name)
-    kinds = " and ".join(publication.mime_type or publication.kind.name for publication in published)
+    # the server may not have said yet what it is encoded as
+    kinds = " and ".join(
+        publication.mime_type or ("video" if publication.kind == TrackKind.KIND_VIDEO else "audio")
+        for publication in published
+    )
     length = f", {file.duration:.1f} s" if file.duration is not None else ""
     _say(f"publishing {name}: {kinds}{length}")
     return [publication.sid for publication in published]

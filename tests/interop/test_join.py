@@ -160,7 +160,7 @@ async def test_a_stream_from_a_socket_and_digits(
 
 async def test_what_goes_wrong_is_said_with_what_to_do(lknb_server: Server, join: Join, tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
-    text.write_text("no media")
+    text.write_text("no media, and long enough to be drawn as a terminal\n" * 50)
     room = room_name()
     cases: list[tuple[int, str, tuple[str, ...]]] = [
         (2, "no such file: nowhere.mp4", (room, "--publish", "nowhere.mp4", *access(lknb_server))),
@@ -170,7 +170,8 @@ async def test_what_goes_wrong_is_said_with_what_to_do(lknb_server: Server, join
         (2, "which room? lknb join ROOM", ("", *access(lknb_server))),
         (2, "no DTMF digit: 'xy'", (room, "--publish-dtmf", "1wyx", *access(lknb_server))),
         (1, "127.0.0.1:9", (room, "--publish", "h264://127.0.0.1:9", "--exit-after-publish", *access(lknb_server))),
-        (1, "cannot be opened", (room, "--publish", str(text), "--exit-after-publish", *access(lknb_server))),
+        (2, "--fps is a number above 0, not -5", (room, "--fps=-5", *access(lknb_server))),
+        (1, "is a text, no media file", (room, "--publish", str(text), "--exit-after-publish", *access(lknb_server))),
         (1, "lknb join: ", (room, "--url", lknb_server.url, "--api-key", "testkey", "--api-secret", "x" * 40)),
         (1, "lknb join: ", (room, "--dev", "--url", "ws://127.0.0.1:9")),
     ]

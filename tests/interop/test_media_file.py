@@ -115,7 +115,7 @@ async def test_what_is_wrong_with_a_file_is_told_when_it_is_published(
 ) -> None:
     silent = make_stages(tmp_path / "silent.mp4", STAGES[:1], audio=None, seconds_each=0.5)
     text = tmp_path / "notes.txt"
-    text.write_text("no media at all")
+    text.write_text("no media at all\n" * 100)
     room_id = room_name()
     async with await lknb.connect(room_id, url=lknb_server.url, token=lknb_server.token("notebook", room_id)) as room:
         for source, cause in (

@@ -56,6 +56,12 @@ class PacketQueue:
         first, last = self._items[0].play_us, self._items[-1].play_us
         return last - first > _READ_AHEAD_US or len(self._items) >= _MAX_PACKETS
 
+    @property
+    def has_end(self) -> bool:
+        """Whether the end of the file is in it."""
+        last = self._items[-1] if self._items else None
+        return isinstance(last, Marker) and last.turn == "end"
+
     def put(self, item: Item) -> None:
         with self._changed:
             self._items.append(item)
@@ -78,15 +84,16 @@ class PacketQueue:
             return None
 
     def trim(self, position_us: int) -> None:
-        """Forget what no player can need any more that begins at this play time: all before the last key frame."""
+        """Forget what no player can need any more that begins at this play time: all before the last key frame, and what is
+        too much."""
         with self._changed:
             if self.active:
                 return
-            keep = 0
+            keep = max(0, len(self._items) - _MAX_PACKETS)
             for index, item in enumerate(self._items):
-                if item.play_us > position_us and index <= _MAX_PACKETS:
+                if item.play_us > position_us:
                     break
                 if isinstance(item, Marker) or item.packet.is_keyframe:
-                    keep = index
+                    keep = max(keep, index)
             for _ in range(keep):
                 self._items.popleft()

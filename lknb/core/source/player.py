@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from collections.abc import Mapping
 from typing import Any, cast
@@ -24,8 +26,14 @@ _US_PER_S = 1_000_000
 _JOIN_S = 1.0
 _TIMEOUT_S = 10.0
 _MAX_POSITION_S = 1e9
+# Whoever is that late catches up, as sources of one file do that begin together; besides, a decoder has to hear something
+# before what is to be heard of it.
+_LEAD_US = 200_000
 # titles in some old code page are no reason not to play; PyAV 19 sees to that by itself, and knows the word no more
 _TOLERANT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+
+# FFmpeg draws texts as pictures of a terminal, by the ending of their name; whoever wants that says so
+_TEXT_FORMAT = "tty"
 
 
 class MediaPlayer:
@@ -76,6 +84,13 @@ class MediaPlayer:
             loop=loop,
             position_us=position_us,
         )
+        # what is read ahead while nobody plays it is kept for whoever joins
+        streams: dict[Kind, object] = {"video": self.video, "audio": self.audio}
+        self._waiting = {
+            kind: PacketQueue(kind, self.changed) for kind, stream in streams.items() if stream is not None
+        }
+        for queue in self._waiting.values():
+            self._reader.add(queue)
 
     def video_decoder(self) -> VideoCodecContext:
         """The decoder for the pictures, for one thread."""
@@ -88,23 +103,27 @@ class MediaPlayer:
         return cast(AudioStream, self._decoding.streams[self.audio.index]).codec_context
 
     def attach(self, kind: Kind) -> PacketQueue:
-        """A queue that gets the packets of one kind from now on."""
-        queue = PacketQueue(kind, self.changed)
+        """A queue with the packets of one kind that are due from now on; for a second source of the kind, with those that
+        are read from now on."""
         with self.changed:
-            self._reader.queues.append(queue)
+            queue = self._waiting.pop(kind, None) or PacketQueue(kind, self.changed)
+            self._reader.add(queue)
         return queue
 
     def detach(self, queue: PacketQueue) -> None:
-        """Forget a queue."""
+        """Nobody plays this queue any more."""
         with self.changed:
             queue.active = False
-            if queue in self._reader.queues:
+            if queue.kind in self._waiting:
                 self._reader.queues.remove(queue)
+            else:
+                self._waiting[queue.kind] = queue
             self.changed.notify_all()
 
     def play(self, queue: PacketQueue) -> None:
         """A thread takes from this queue now; the first one starts the file."""
         with self.changed:
+            queue.trim((self.clock.position_us or 0) - _LEAD_US)
             queue.active = True
             self.changed.notify_all()
             if self._thread is None:
@@ -156,7 +175,10 @@ class MediaPlayer:
         except (av.FileNotFoundError, av.HTTPNotFoundError) as error:
             raise MediaNotFoundError(f"there is no {self.path!r}") from error
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise UnreadableMediaError(f"{self.path!r} cannot be opened: {error}") from error
+            raise UnreadableMediaError(f"{self.path!r} {_why_unreadable(self.path, error)}") from error
+        if container.format.name == _TEXT_FORMAT and self._format is None:
+            container.close()
+            raise UnreadableMediaError(f"{self.path!r} is a text, no media file")
         return container
 
     def _examine(self, passthrough: bool) -> None:
@@ -192,6 +214,16 @@ def _moving_stream(container: InputContainer) -> VideoStream | None:
         if not stream.disposition & av.stream.Disposition.attached_pic:
             return stream
     return None
+
+
+def _why_unreadable(path: str, error: Exception) -> str:
+    if isinstance(error, av.InvalidDataError):
+        with contextlib.suppress(OSError):
+            if os.path.getsize(path) == 0:
+                return "is empty: was it written to its end?"
+        return "is no media file, or one that was not written to its end: FFmpeg cannot read it"
+    # FFmpeg's own words repeat the path
+    return f"cannot be opened: {getattr(error, 'strerror', None) or error}"
 
 
 def _position_us(position_s: float) -> int:

@@ -58,6 +58,16 @@ class MediaReader:
         self._starts_us = [0]
         """The play times at which the file begins: this loop's, and that of the next, which is read ahead."""
         self._aim_us: int | None = None
+        self._end: Marker | None = None
+        """The end, while there is nothing more to read."""
+
+    def add(self, queue: PacketQueue) -> None:
+        """Put what is read from now on into this queue as well, or the end if nothing is. Harmless twice."""
+        with self._changed:
+            if queue not in self.queues:
+                self.queues.append(queue)
+            if self._end is not None and not queue.has_end:
+                queue.put(self._end)
 
     def wish_seek(self, position_us: int) -> None:
         """Go to this play time of the first loop."""
@@ -105,6 +115,7 @@ class MediaReader:
     def _begin(self) -> bool:
         """Go where the next packet is to be read. False when stopped."""
         with self._changed:
+            self._end = None
             aim_us, self._seek_us = self._seek_us, None
             if self._stopped:
                 return False
@@ -154,7 +165,8 @@ class MediaReader:
                     return
             if self._is_interrupted:
                 return
-            self._put_marker(Marker("end", self._end_us, error))
+            self._end = Marker("end", self._end_us, error)
+            self._put_marker(self._end)
             while not self._is_interrupted and not (can_loop and self._loop):
                 self._changed.wait()
 

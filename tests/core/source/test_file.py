@@ -54,13 +54,18 @@ class Playing:
     """Open sources of one file, and what they send."""
 
     def __init__(self, path: str, *kinds: Any, **parameters: Any) -> None:
-        number = id(self)
+        self._parameters = {"file": id(self), "path": path, **parameters}
+        self._opened: list[EncodedSource] = []
         self.sources: dict[str, EncodedSource] = {}
         self.recorders: dict[str, Recorder] = {}
         for kind in kinds or ("video", "audio"):
-            self.sources[kind] = open_source("file", kind, {"file": number, "path": path, **parameters})
-            self.recorders[kind] = Recorder()
-            self.sources[kind].on_ended = self.recorders[kind].ends.append
+            self._open(kind)
+
+    def _open(self, kind: Any) -> None:
+        self.sources[kind] = open_source("file", kind, self._parameters)
+        self._opened.append(self.sources[kind])
+        self.recorders[kind] = Recorder()
+        self.sources[kind].on_ended = self.recorders[kind].ends.append
 
     def __enter__(self) -> Playing:
         for kind, source in self.sources.items():
@@ -68,9 +73,15 @@ class Playing:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for source in self.sources.values():
+        for source in self._opened:
             source.stop()
         assert not file._open_players
+
+    def join(self, kind: Any) -> Recorder:
+        """What another source of the file sends from now on."""
+        self._open(kind)
+        self.sources[kind].start(self.recorders[kind])
+        return self.recorders[kind]
 
     @property
     def video(self) -> Recorder:
@@ -128,6 +139,25 @@ def test_a_file_plays_in_real_time_to_its_end_with_picture_and_sound_in_step(
     numbers = shown_numbers(pictures)
     # the bar stands at whole pixels, so neighbours may look alike
     assert max(abs(number - index) for index, number in enumerate(numbers)) <= 1
+
+
+def test_who_joins_a_file_that_runs_misses_what_is_past_and_no_more(files: dict[str, str]) -> None:
+    with Playing(files["vp8+opus"], "video") as playing:
+        # by now all of the file is read, as it is not longer than what is read ahead
+        begun_us = playing.video.wait(12)[0].timestamp_us
+        for _ in range(2):
+            joined_us, sound = now_us(), playing.join("audio")
+            assert joined_us - 40_000 < sound.wait(5)[0].timestamp_us < joined_us + 200_000 * TIME_FACTOR
+            # and so does whoever takes its place
+            playing.sources["audio"].stop()
+        sound = playing.join("audio")
+        assert sound.wait_end() is None
+        assert sound.frames[-1].timestamp_us - begun_us == pytest.approx(2_000_000, abs=60_000)
+        assert playing.video.wait_end() is None
+        for _ in range(2):
+            assert playing.join("audio").wait_end() is None
+            assert not playing.audio.frames
+            playing.sources["audio"].stop()
 
 
 def test_pictures_can_be_encoded_again_in_layers(files: dict[str, str], tmp_path: Path) -> None:
@@ -322,7 +352,8 @@ def test_muting_does_not_stop_the_clock(files: dict[str, str], name: str) -> Non
         playing.audio.wait(3)
         playing.sources["video"].control("mute", muted=True)
         muted_at = len(playing.video.frames)
-        playing.audio.wait(len(playing.audio.frames) + 20)
+        # not a count of sounds: those that are late come at once
+        wait_until_sync(lambda: playing.audio.frames[-1].timestamp_us - playing.video.frames[-1].timestamp_us > 400_000)
         assert len(playing.video.frames) - muted_at <= 1
         count = len(playing.video.frames)
         playing.sources["video"].control("mute", muted=False)
@@ -455,8 +486,18 @@ def test_what_a_file_does_not_hold_cannot_be_opened(files: dict[str, str], tmp_p
         open_source("file", "audio", {"file": 1, "path": files["raw"]})
     garbage = tmp_path / "garbage.mp4"
     garbage.write_bytes(bytes(range(256)) * 50)
-    with pytest.raises(UnreadableMediaError, match="cannot be opened"):
-        open_source("file", "video", {"file": 1, "path": str(garbage)})
+    text = tmp_path / "notes.txt"
+    text.write_text("not a picture of a terminal\n" * 200)
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    for path, why in (
+        (garbage, "is no media file"),
+        (text, "is a text"),
+        (empty, "is empty: was it written to its end"),
+        (tmp_path, "cannot be opened: Is a directory$"),
+    ):
+        with pytest.raises(UnreadableMediaError, match=f"{path.name}' {why}"):
+            open_source("file", "video", {"file": 1, "path": str(path)})
     with pytest.raises(MediaNotFoundError, match=r"there is no '.*nowhere\.mp4'"):
         open_source("file", "video", {"file": 1, "path": str(tmp_path / "nowhere.mp4")})
     with pytest.raises(MediaError, match="0 s or more"):
