@@ -8,7 +8,7 @@ messages travel through the comm of the widget, which works everywhere (`lane_co
 One binary websocket frame, or one buffer of a comm message, holds one message (`lknb.core.message`). On every lane:
 
     core -> page   {"type": "open"}                              first of all: somebody is there, not just a proxy
-                   {"type": "ping"}                              on the comm, to a page that was silent for long
+                   {"type": "ping"}                              on the comm, to a page that may be gone
     page -> core   {"type": "hello", lane, ...}                  first of all: which way it took, "direct", "proxy" or "comm"
                    {"type": "pong"}
 
@@ -169,6 +169,10 @@ class LaneServer:
             clock=self._clock,
         )
         end = self._begin(grant, port)
+        # whose page may be the one that is reloaded
+        for before, its_port in self._comms.values():
+            if (before.grant.room, before.grant.view) == (room, view):
+                its_port.ask()
         self._comms[lane] = end, port
         return lane
 
@@ -318,8 +322,9 @@ class LaneServer:
         while self._ends:
             await asyncio.sleep(REFRESH_S)
             self.refresh()
+            heard_at = max((port.heard_at for _, port in self._comms.values()), default=0.0)
             for _, port in list(self._comms.values()):
-                if not port.watch():
+                if not port.watch(heard_at):
                     port.end(GOING_AWAY, "the page does not answer")
         self._refreshing = None
 

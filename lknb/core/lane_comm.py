@@ -3,7 +3,8 @@
 It works on every page that shows widgets, and is the dearest way. What it costs the kernel is above all that its threads
 wake up, and the notebook's server drops what is more than 1,000 messages a second, of all kinds: so the lanes of a core
 take turns at which all of them send, and with many of them open several messages of a lane go in one. And nothing tells when
-a page is gone, since the comm outlives it: one that stays silent is asked, and given up when it does not answer.
+a page is gone, since the comm outlives it: the goodbye of a page that is reloaded is sometimes lost in the browser. So one that
+stays silent is asked, and so are those of before when another page shows their widget; who does not answer is given up.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ BYTES_AT_ONCE = 1024 * 1024
 PING_AFTER_S = 20.0
 GONE_AFTER_S = 50.0
 """Without a word of the page. A kernel that can hear no page while a cell runs, an old one, is not given up at once."""
+DOUBTED_S = 5.0
+"""Without an answer, when other pages are heard so long after the question: the kernel is not deaf, then."""
 
 
 class CommTurns:
@@ -99,7 +102,7 @@ class CommPort:
         self._outbox: list[bytes] = []
         self._outbox_bytes = 0
         self._heard = False
-        self._heard_at = self._asked_at = clock()
+        self.heard_at = self._asked_at = clock()
         self._open = True
 
     @property
@@ -128,18 +131,27 @@ class CommPort:
 
     def hear(self) -> None:
         """The page has said something."""
-        self._heard_at = self._clock()
+        self.heard_at = self._clock()
         if not self._heard:
             self._heard = True
             self._turns.send(self)
 
-    def watch(self) -> bool:
-        """Whether the page is still there, as far as can be told; asks it when it has been silent. To be called often."""
+    def ask(self) -> None:
+        """Have the page say whether it is there."""
+        self._asked_at = self._clock()
+        self.send({"type": "ping"})
+
+    def watch(self, heard_at: float) -> bool:
+        """Whether the page is still there, as far as can be told; asks it when it has been silent. To be called often.
+
+        `heard_at` is when any page was last heard over a comm.
+        """
         now = self._clock()
-        if now - max(self._heard_at, self._asked_at) >= PING_AFTER_S:
-            self._asked_at = now
-            self.send({"type": "ping"})
-        return now - self._heard_at < GONE_AFTER_S
+        if now - max(self.heard_at, self._asked_at) >= PING_AFTER_S:
+            self.ask()
+        if self._asked_at > self.heard_at and heard_at - self._asked_at >= DOUBTED_S:
+            return False
+        return now - self.heard_at < GONE_AFTER_S
 
     def take(self) -> list[bytes]:
         """What waits to be sent, and waits no longer."""

@@ -242,6 +242,30 @@ async def test_a_silent_page_is_asked_and_given_up_when_it_does_not_answer(kerne
     assert len(kernel.server.views(1, "TR_cam")) == 1
 
 
+async def test_those_of_before_are_asked_when_a_page_comes_and_given_up_when_only_others_answer(kernel, monkeypatch):
+    monkeypatch.setattr(lane_module, "REFRESH_S", 0.001)
+
+    async def looked_at(lane):
+        kernel.track.muted = not kernel.track.muted
+        await wait_until(lambda: kernel.heard(lane)[-1] == {"type": "muted", "muted": kernel.track.muted})
+
+    gone, there, elsewhere = kernel.open(), kernel.open(), kernel.open("view-2")
+    kernel.clock.now += 1
+    kernel.say(elsewhere, {"type": "pong"})
+    new = kernel.open()
+    await wait_until(lambda: kernel.heard(gone)[-1] == kernel.heard(there)[-1] == {"type": "ping"})
+    assert {"type": "ping"} not in kernel.heard(elsewhere) + kernel.heard(new)
+    kernel.say(there, {"type": "pong"})
+    # a kernel in which a cell runs may hear nobody
+    kernel.clock.now += lane_comm.DOUBTED_S + 5
+    await looked_at(new)
+    assert kernel.heard(gone)[-1] != 1001
+    kernel.say(new, {"type": "pong"})
+    await wait_until(lambda: kernel.heard(gone)[-1] == 1001)
+    await looked_at(there)
+    assert 1001 not in kernel.heard(there) + kernel.heard(elsewhere) + kernel.heard(new)
+
+
 async def test_the_end_of_a_track_and_of_the_core(kernel):
     lane = kernel.open()
     kernel.tracks.clear()
