@@ -39,9 +39,11 @@ def code_cells() -> list[str]:
     return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[JupyterLab]:
-    with JupyterLab(tmp_path) as running:
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLab]:
+    with JupyterLab(tmp_path_factory.mktemp("jupyterlab")) as running:
+        # there from here on, so that no test finds another process when it ends
+        assert running.browser
         yield running
 
 
