@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from numbers import Integral
 from typing import Any, cast
 
 import av
@@ -54,8 +55,8 @@ class Resampler:
 
     def __init__(self, from_rate_hz: int, from_channels: int, to_rate_hz: int, to_channels: int) -> None:
         for rate_hz in (from_rate_hz, to_rate_hz):
-            if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
-                raise FrameError(f"expected a sample rate of {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz, got {rate_hz}")
+            if not isinstance(rate_hz, Integral) or not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+                raise FrameError(f"expected a sample rate of {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz, got {rate_hz!r}")
         for channels in (from_channels, to_channels):
             if channels not in _LAYOUTS:
                 raise FrameError(f"expected 1 or 2 channels, got {channels}")

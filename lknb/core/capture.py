@@ -143,11 +143,18 @@ class Captures:
         return await page.open(capture, wish)
 
     async def devices(self, header: Mapping[str, Any]) -> list[dict[str, str]]:
-        """The devices of a page: `kind` camera, microphone or speaker, `device_id`, `label`. Raises
-        `MediaDevicesError`."""
+        """The devices of a page: `kind` camera, microphone or speaker, `device_id`, `label`; the speakers are those of the
+        page that plays, when that is another one. Raises `MediaDevicesError`."""
         page = await self._find(header, "devices")
-        done = await page.ask({"type": "devices"})
-        return [asdict(device) for device in done.devices]
+        found = list((await page.ask({"type": "devices"})).devices)
+        player = self._page(header.get("room"), None, "speaker")
+        if player is not page:
+            found = [device for device in found if device.kind != "speaker"]
+            # one that may use no devices cannot choose among speakers either
+            with contextlib.suppress(MediaDevicesError):
+                heard = (await player.ask({"type": "devices"})).devices if player is not None else ()
+                found += [device for device in heard if device.kind == "speaker"]
+        return [asdict(device) for device in found]
 
     async def switch_speaker(self, header: Mapping[str, Any]) -> dict[str, str]:
         """Have a page that plays the room be heard on another loudspeaker: `device_id` and `label` of the one it is then.

@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lknb.codec.clock import AUDIO_CLOCK_HZ, now_us
-from lknb.errors import MediaError
+from lknb.errors import FrameError, MediaError
 from lknb.rtc.audio_frame import AudioFrame
 from lknb.rtc.audio_source import AudioSource
+from lknb.rtc.core_source import check_number
 from lknb.rtc.video_frame import VideoFrame
-from lknb.rtc.video_source import VideoSource
+from lknb.rtc.video_source import VideoSource, as_picture
 
 if TYPE_CHECKING:
+    import av
     from PIL.Image import Image
 
 _US_PER_S = 1_000_000
@@ -42,7 +44,7 @@ class AVSynchronizer:
     there: the one is sent with what is pushed of the other then. Without sound the pictures go by the clock.
 
     `push` waits while `video_queue_size_ms` of pictures are queued, or while the queue of the audio source is full. To be
-    made where an event loop runs. Raises `MediaError` for a frame rate that is not above 0.
+    made where an event loop runs. Raises `MediaError` for a frame rate that is not above 0, and for other sources.
     """
 
     def __init__(
@@ -54,14 +56,18 @@ class AVSynchronizer:
         video_queue_size_ms: float = 100,
         _max_delay_tolerance_ms: float = 300,
     ) -> None:
+        check_number("a frame rate", video_fps)
+        check_number("the size of the queue", video_queue_size_ms)
         if not video_fps > 0:
             raise MediaError(f"expected a frame rate above 0, got {video_fps}")
+        if not isinstance(audio_source, AudioSource) or not isinstance(video_source, VideoSource):
+            raise MediaError(f"expected an AudioSource and a VideoSource, got {audio_source!r} and {video_source!r}")
         self._audio_source = audio_source
         self._video_source = video_source
         self._video_fps = video_fps
         self._tolerance_us = round(_max_delay_tolerance_ms * 1000)
         size = max(1, int(video_fps * video_queue_size_ms / 1000)) if video_queue_size_ms > 0 else 0
-        self._pictures: asyncio.Queue[tuple[Any, float | None]] = asyncio.Queue(size)
+        self._pictures: asyncio.Queue[tuple[av.VideoFrame, float | None]] = asyncio.Queue(size)
         self._captured_at: deque[float] = deque(maxlen=max(2, round(video_fps)))
         self._last_video_time = self._last_audio_time = 0.0
         self._zero_us: int | None = None
@@ -78,22 +84,30 @@ class AVSynchronizer:
 
         Arrays of uint8 are pictures (RGB, RGBA or gray, by their shape; `VideoFrame.from_ndarray(array, "BGR")` or "I420"
         for the others), other arrays are sound. `timestamp` has no effect but on `last_video_time` and
-        `last_audio_time`; for sound it is that of its end. Raises what the sources say of a frame: `FrameError` for
-        sound here, while a picture that cannot be sent ends the synchronizer, and the next `push` tells why; `MediaError`
-        after `aclose`.
+        `last_audio_time`; for sound it is that of its end. Raises `FrameError`, which says what was expected, for what
+        cannot be sent, and nothing of it is queued; `MediaError` after `aclose`.
         """
         self._check_running()
         if isinstance(frame, AudioFrame) or (isinstance(frame, np.ndarray) and frame.dtype != np.uint8):
-            if self._first_sample is None:
+            is_first = self._first_sample is None
+            if is_first:
                 self._first_sample = self._audio_source._captured
                 self._sound_at_us = 0 if self._zero_us is None else self._time_us(self._pushed)
                 self._sound_began.set()
-            await self._audio_source.capture_frame(frame)
+            try:
+                await self._audio_source.capture_frame(frame)
+            except FrameError:
+                if is_first:
+                    self._first_sample = None
+                    self._sound_began.clear()
+                raise
             if timestamp is not None:
                 self._last_audio_time = timestamp
             return
+        # here, and not when it is due: whoever pushed it is to hear of it, and the others go on
+        picture = as_picture(frame)
         self._pushed += 1
-        await self._while_running(self._pictures.put((frame, timestamp)))
+        await self._while_running(self._pictures.put((picture, timestamp)))
 
     async def clear_queue(self) -> None:
         """Forget what was not played yet; what is pushed next begins together."""

@@ -131,6 +131,8 @@ class CapturingParticipant(Participant):
         for another kind.
         """
         device = _device_of(kind)
+        if not isinstance(device_id, str):
+            raise ValueError(f"the id of a device is a text, as lknb.devices() lists them, not {device_id!r}")
         if device == "speaker":
             await self._devices.switch_speaker(device_id)
         else:

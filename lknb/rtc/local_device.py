@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lknb.core.capture_message import DEFAULT_SPEAKER
-from lknb.errors import LknbError, MediaDevicesError
+from lknb.errors import LknbError, MediaDevicesError, PublishTrackError
 from lknb.rtc.device_bridge import DeviceKind, switch_speaker
 from lknb.rtc.enumeration import TrackSource
 from lknb.rtc.option import TrackPublishOptions
@@ -210,6 +210,9 @@ class LocalDevices:
     async def _publish(
         self, device: Device, capture: CaptureOptions | None, publish: TrackPublishOptions | None, client: str
     ) -> LocalTrackPublication:
+        if self._core.closed:
+            # no page could help
+            raise PublishTrackError("the room is not connected")
         capture = capture if capture is not None else _OPTIONS[device]()
         if isinstance(capture, VideoCaptureOptions | AudioCaptureOptions) and not capture.device_id:
             capture = dataclasses.replace(capture, device_id=self._chosen.get(device, ""))

@@ -315,4 +315,7 @@ def _as_track(track: LocalTrack | MediaSource) -> LocalTrackBase:
         return LocalAudioTrack.create_audio_track(kind, track)
     if hasattr(track, "video") and hasattr(track, "audio"):
         raise PublishTrackError(f"{track!r} has two tracks: publish its .video, its .audio, or both")
-    raise PublishTrackError(f"neither a local track nor a source of media: {track!r}")
+    raise PublishTrackError(
+        f"a {type(track).__name__} is neither a local track nor a source of media: publish a rtc.VideoSource(width, height) "
+        "or rtc.AudioSource(rate, channels), and give it arrays by capture_frame; files are lknb.MediaFile"
+    )

@@ -49,10 +49,10 @@ class Encoding:
         dtx = options.dtx is not False
         if kind == "audio":
             return cls("opus", max_bitrate_bps=int(options.audio_encoding.max_bitrate) or None, dtx=dtx)
-        codec = _ENCODED.get(int(options.video_codec))
+        codec = _ENCODED.get(options.video_codec)
         if codec is None:
             known = {int(codec): codec.name for codec in VideoCodec}
-            name = known.get(int(options.video_codec), f"video codec {options.video_codec}")
+            name = known.get(options.video_codec, f"video codec {options.video_codec!r}")
             raise MediaError(f"{name} is not encoded by lknb; choose VideoCodec.VP8 or VideoCodec.H264")
         video = options.video_encoding
         simulcast = options.simulcast is not False

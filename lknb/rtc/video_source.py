@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _US_PER_S = 1_000_000
+_LAST_US = 2**63
+"""Microseconds since any zero fit into this."""
 
 # When a key frame is asked for, or the last picture was not sent in all layers, a new one is waited for so long; then
 # the last one is sent again. So a picture that nothing follows reaches everybody.
@@ -94,11 +97,13 @@ class VideoSource:
         the caller's, 0 is now. `rotation` turns it clockwise. `metadata` is not sent. Raises `FrameError`, which says
         what was expected. Nothing happens once the source is closed.
         """
+        if not isinstance(timestamp_us, Real) or not abs(timestamp_us) < _LAST_US:
+            raise FrameError(f"expected timestamp_us as a number of microseconds, got {timestamp_us!r}")
         if rotation not in VideoRotation.values():
             raise FrameError(f"expected a VideoRotation, got {rotation!r}")
-        picture = _as_picture(frame, format_name(format))
+        picture = as_picture(frame, format_name(format))
         degrees = VideoRotation(rotation).degrees
-        self._take(picture, degrees, lambda: self._clock.place(timestamp_us, now_us()))
+        self._take(picture, degrees, lambda: self._clock.place(int(timestamp_us), now_us()))
 
     async def aclose(self) -> None:
         """Take no more pictures; tracks of the source stand still until they are unpublished."""
@@ -160,9 +165,9 @@ class VideoSource:
     def __repr__(self) -> str:
         return f"rtc.VideoSource(width={self.width}, height={self.height})"
 
-    def _capture_at(self, frame: Any, timestamp_us: int) -> None:
+    def _capture_at(self, picture: av.VideoFrame, timestamp_us: int) -> None:
         """Send a picture that was taken at this time of the monotonic clock."""
-        self._take(_as_picture(frame), 0, lambda: self._clock.keep(timestamp_us))
+        self._take(picture, 0, lambda: self._clock.keep(timestamp_us))
 
     def _take(self, picture: av.VideoFrame, degrees: int, time_us: Callable[[], int]) -> None:
         with self._changed:
@@ -214,7 +219,7 @@ class VideoSource:
             return None
 
 
-def _as_picture(frame: Any, format: str | None = None) -> av.VideoFrame:
+def as_picture(frame: Any, format: str | None = None) -> av.VideoFrame:
     """A copy of what was captured. Raises `FrameError`."""
     if format is not None and not isinstance(frame, np.ndarray):
         raise FrameError(f"expected an array with format={format!r}, got {type(frame).__name__}, which has its own")

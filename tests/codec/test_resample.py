@@ -105,3 +105,9 @@ def test_rates_and_channels_that_cannot_be_had_are_refused() -> None:
         Resampler(48_000, 1, 0, 1)
     with pytest.raises(FrameError, match="1 or 2 channels, got 6"):
         Resampler(48_000, 6, 48_000, 2)
+
+
+@pytest.mark.parametrize("rate_hz", ["48000", 48_000.5, None, 0])
+def test_what_is_no_rate_is_refused(rate_hz: Any) -> None:
+    with pytest.raises(FrameError, match=f"1000 to 384000 Hz, got {rate_hz!r}"):
+        Resampler(rate_hz, 1, 48_000, 1)

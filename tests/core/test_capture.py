@@ -582,6 +582,27 @@ class TestSpeaker:
         assert tab.port.last("speaker") is None
         assert self.told(world) == []
 
+    async def test_the_speakers_listed_are_those_of_the_page_that_plays(self, world: World) -> None:
+        def devices(*ids: str) -> list[dict[str, str]]:
+            return [{"kind": one.split()[0], "device_id": one, "label": ""} for one in ids]
+
+        async def listed() -> list[str]:
+            asking = asyncio.create_task(world.captures.devices({"room": 1}))
+            await tab.answer("devices", devices=devices("camera a", "microphone a", "speaker a"))
+            if refusal:
+                await notebook.refuse("devices", "front_end", "This page may not use devices.")
+            elif notebook is not None:
+                await notebook.answer("devices", devices=devices("camera b", "speaker b"))
+            return [device["device_id"] for device in await asking]
+
+        notebook, refusal = None, False
+        tab = Page(world.captures, "tab", view=TAB_VIEW)
+        assert await listed() == ["camera a", "microphone a"]
+        notebook = Page(world.captures, "notebook", able=False)
+        assert await listed() == ["camera a", "microphone a", "speaker b"]
+        refusal = True
+        assert await listed() == ["camera a", "microphone a"]
+
     async def test_of_several_pages_the_one_that_would_be_asked_counts(self, world: World) -> None:
         first = Page(world.captures, "first")
         first.say(type="speaker", device_id="x")

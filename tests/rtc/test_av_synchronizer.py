@@ -193,28 +193,42 @@ async def test_timestamps_are_those_of_what_is_played(studio: Studio) -> None:
 async def test_what_cannot_be_sent_is_said(studio: Studio) -> None:
     with pytest.raises(MediaError, match="frame rate above 0"):
         AVSynchronizer(audio_source=studio.sound, video_source=studio.pictures, video_fps=0)
-    with pytest.raises(FrameError, match="int16"):
-        await studio.synchronizer.push(np.zeros(10, np.int32))
-    await studio.synchronizer.push(np.zeros((4, 4, 3), np.uint8))
-    await wait_until(studio.synchronizer._task.done)
-    with pytest.raises(FrameError, match="at least 18 pixels"):
-        await studio.push_picture()
+    with pytest.raises(MediaError, match="a frame rate is a finite number, not 'a'"):
+        AVSynchronizer(audio_source=studio.sound, video_source=studio.pictures, video_fps="a")  # type: ignore[arg-type]
+    with pytest.raises(MediaError, match="expected an AudioSource and a VideoSource"):
+        AVSynchronizer(audio_source=studio.pictures, video_source=studio.sound, video_fps=25)  # type: ignore[arg-type]
+    for wrong, expected in (
+        (np.zeros(10, np.int32), "int16"),
+        (np.zeros((4, 4, 3), np.uint8), "at least 18 pixels"),
+        (None, "expected a VideoFrame, a numpy array"),
+    ):
+        with pytest.raises(FrameError, match=expected):
+            await studio.synchronizer.push(wrong)  # type: ignore[arg-type]
+    # nothing of it counts: what comes next begins together
+    await studio.push_picture()
+    await studio.push_sound()
+    (picture,), (sound, *_) = await studio.wait("pictures", 1), await studio.wait("sound", 1)
+    assert abs(picture - sound) < 1000
 
 
 async def test_who_waits_for_a_full_queue_is_told_of_the_end(sounding_core: SoundingCore) -> None:
     studio = await Studio(sounding_core, video_queue_size_ms=40).open()
+
+    def fail(frame: Any, timestamp_us: int) -> None:
+        raise MediaError("a picture was not taken")
+
     try:
         await studio.push_sound(1.0)
         await studio.push_picture()
-        await studio.synchronizer.push(np.zeros((4, 4, 3), np.uint8))
+        studio.pictures._capture_at = fail  # type: ignore[method-assign]
 
         async def push_on() -> None:
-            for _ in range(3):
+            for _ in range(4):
                 await studio.push_picture()
 
-        with pytest.raises(FrameError, match="at least 18 pixels"):
+        with pytest.raises(MediaError, match="was not taken"):
             await asyncio.wait_for(push_on(), 10)
-        with pytest.raises(FrameError, match="at least 18 pixels"):
+        with pytest.raises(MediaError, match="was not taken"):
             await asyncio.wait_for(studio.synchronizer.wait_for_playout(), 10)
     finally:
         await studio.close()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import lknb
-from lknb.errors import MediaDevicesError
+from lknb.errors import MediaDevicesError, PublishTrackError
 from lknb.rtc import device_bridge
 from lknb.rtc.device_bridge import PageChoice, register_bridge
 from lknb.rtc.enumeration import TrackSource, VideoCodec
@@ -335,3 +335,17 @@ async def test_without_a_bridge_the_error_says_what_to_show(page: Page, me: Loca
     assert (caught.value.kind, caught.value.reason) == ("camera", "no_page")
     with pytest.raises(MediaDevicesError, match=r"ControlBar\(room\)"):
         await lknb.devices()
+
+
+async def test_after_the_room_was_left_no_page_is_asked(page: Page, me: LocalParticipant) -> None:
+    me._core.close()
+    with pytest.raises(PublishTrackError, match="the room is not connected"):
+        await me.set_camera_enabled(True)
+    assert not page.asked("source_open")
+
+
+async def test_what_is_no_id_is_not_chosen(page: Page, me: LocalParticipant) -> None:
+    for kind in ("videoinput", "audiooutput"):
+        with pytest.raises(ValueError, match=r"as lknb.devices\(\) lists them, not None"):
+            await me.switch_active_device(kind, None)  # type: ignore[arg-type]
+    assert me.get_active_device("camera") == ""

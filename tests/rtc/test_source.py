@@ -28,6 +28,8 @@ def test_options_that_are_set_are_followed() -> None:
 
 
 def test_a_codec_that_is_not_encoded_is_refused_by_name() -> None:
+    with pytest.raises(MediaError, match="video codec 'h264' is not encoded by lknb"):
+        Encoding.of("video", TrackPublishOptions(video_codec="h264"))  # type: ignore[arg-type]
     with pytest.raises(MediaError, match="AV1 is not encoded by lknb"):
         Encoding.of("video", TrackPublishOptions(video_codec=VideoCodec.AV1))
     with pytest.raises(MediaError, match="video codec 77 is not"):

@@ -172,6 +172,9 @@ async def test_what_is_no_picture_is_refused_at_once(published: Published) -> No
         published.source.capture_frame(plain(RED), format="yuyv")
     with pytest.raises(FrameError, match="expected an array with format='bgr24', got Image"):
         published.source.capture_frame(Image.fromarray(plain(RED)), format="bgr24")
+    for wrong in ("a", float("nan"), 2**70, None):
+        with pytest.raises(FrameError, match="expected timestamp_us as a number of microseconds"):
+            published.source.capture_frame(plain(RED), timestamp_us=wrong)  # type: ignore[arg-type]
     with pytest.raises(FrameError, match="expected a VideoRotation, got 90"):
         published.source.capture_frame(plain(RED), rotation=90)
     with pytest.raises(FrameError, match="at least 18"):
