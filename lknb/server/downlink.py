@@ -55,13 +55,16 @@ class Downlink:
 
     def tick(self, now: float) -> None:
         """Sender reports that are due: they carry the publisher's clock, without which sound and picture drift apart."""
-        if now < self._report_due:
-            return
-        self._report_due = now + REPORT_INTERVAL_S
+        is_due = now >= self._report_due
+        if is_due:
+            self._report_due = now + REPORT_INTERVAL_S
         for subscription in self._subscriptions.values():
+            if not (is_due or subscription.report_wanted):
+                continue
             report = subscription.sender_report(now)
             if report is None:
-                self._report_due = now + 0.2
+                if is_due:
+                    self._report_due = now + 0.2
                 continue
             cname = subscription.publication.publisher.sid
             description = rtcp.SourceDescription(((subscription.ssrc, ((rtcp.SDES_CNAME, cname),)),))

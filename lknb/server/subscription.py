@@ -78,6 +78,8 @@ class Subscription:
         )
         self._last_sent_at = 0.0
         self._marked_type = 0
+        self.report_wanted = False
+        """Whether its timestamps have a new place on the publisher's clock, which the subscriber has to learn."""
 
     @property
     def kind(self) -> str:
@@ -211,6 +213,8 @@ class Subscription:
             ahead = (timestamp + offset - last) & 0xFFFFFFFF
             if 0 < ahead < elapsed + TIMESTAMP_JUMP_MAX_S * self.clock_hz:
                 return offset & 0xFFFFFFFF
+        # by the time of arrival, which is some milliseconds off: sound and picture would be as far apart
+        self.report_wanted = True
         return (last + elapsed - timestamp) & 0xFFFFFFFF
 
     def forward(
@@ -275,6 +279,7 @@ class Subscription:
         mapped = self.current.clock.timestamp_at(now)
         if mapped is None:
             return None
+        self.report_wanted = False
         ntp, timestamp = mapped
         return SenderReport(
             ssrc=self.ssrc,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from livekit.protocol import models, rtc
 
+from lknb.server import downlink
 from lknb.server.app import Server
 from lknb.wire.h264 import depacketize_h264, h264_dimensions
 from lknb.wire.rtcp import Bye, Nack, Pli, ReceiverReport, ReportBlock, SenderReport, TransportFeedback
@@ -241,6 +242,35 @@ async def test_sender_reports_carry_the_publishers_clock_in_our_timestamps(call:
         newest = bob.media(ssrc)[-1].timestamp
         ahead_s = ((newest - reports[0].rtp_timestamp + (1 << 31)) % (1 << 32) - (1 << 31)) / 90_000
         assert abs(ahead_s) < 5
+
+
+async def test_a_place_on_the_clock_that_was_guessed_for_a_layer_is_told_as_soon_as_it_is_known(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # none comes by the clock but the first
+    monkeypatch.setattr(downlink, "REPORT_INTERVAL_S", 1_000.0)
+    track, alice, bob = await call("q", "h")
+
+    def reports(ssrc: int) -> list[SenderReport]:
+        return [report for report in bob.reports if isinstance(report, SenderReport) and report.ssrc == ssrc]
+
+    async with feeding(alice, track, "q") as feed:
+        ssrc = await bob.receiving(track.sid)
+        await wait_until(lambda: bob.media(ssrc))
+        ntp = 0xE0000000 << 32
+        alice.report(SenderReport(track.ssrcs["q"], ntp, feed.timestamp, 1, 1))
+        await wait_until(lambda: reports(ssrc))
+        # another clock than that of the low layer, of which no report has come
+        feed.rids = ["q", "h"]
+        await wait_until(lambda: bob.media(ssrc)[-1].payload[-1] == 1, what="the layer above")
+        assert len(reports(ssrc)) == 1
+        alice.report(SenderReport(track.ssrcs["h"], ntp, feed.timestamp, 1, 1))
+        await wait_until(lambda: len(reports(ssrc)) == 2)
+    newest, report = bob.media(ssrc)[-1], reports(ssrc)[1]
+    passed_s = (report.ntp_time - ntp) / (1 << 32)
+    ahead_s = ((newest.timestamp - report.rtp_timestamp + (1 << 31)) % (1 << 32) - (1 << 31)) / 90_000
+    assert 0 <= passed_s < 10
+    assert abs(ahead_s) < 5
 
 
 async def test_the_publisher_gets_transport_feedback_about_all_its_packets(join: Join) -> None:
