@@ -10,8 +10,10 @@
     audio_decoder.py   Opus packets, and gaps between them -> samples
     opus.py            what the first byte of an Opus packet says
     jpeg.py            one picture -> JPEG, for browsers that decode no video
-    recording.py       a track or two -> a file: MP4, WebM, Matroska (container_writer.py), WAV, PNG
+    recording.py       a track or two -> a file: MP4, WebM, Matroska (container_writer.py), WAV (wave_file.py), PNG
+                       (picture_file.py)
     transcoder.py      pictures that a file does not hold -> its codec, in one size
+    mixed_recording.py pictures and samples -> a file; collage.py several pictures -> one, sound_mix.py several sounds
     resample.py        sample rates, channels and sample formats
     sample_queue.py    samples in as they come, out in pieces of one size
 

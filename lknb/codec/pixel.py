@@ -214,13 +214,39 @@ def flip(frame: av.VideoFrame, format: str) -> av.VideoFrame:
 
 def overlay(frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
     """A picture in i420 of even sides in the middle of a black one of even sides that is not smaller."""
-    made = av.VideoFrame(width, height, "yuv420p")
-    left, top = (width - frame.width) // 4, (height - frame.height) // 4
-    planes = zip(plane_views(made, "i420"), plane_views(frame, "i420"), (16, 128, 128), (2, 1, 1), strict=True)
-    for plane, inner, black, scale in planes:
-        plane[...] = black
-        plane[top * scale :, left * scale :][: inner.shape[0], : inner.shape[1]] = inner
+    made = black(width, height)
+    paste(made, frame, (width - frame.width) // 2, (height - frame.height) // 2)
     return made
+
+
+def black(width: int, height: int) -> av.VideoFrame:
+    """A black picture in i420."""
+    made = av.VideoFrame(width, height, "yuv420p")
+    for plane, value in zip(plane_views(made, "i420"), (16, 128, 128), strict=True):
+        plane[...] = value
+    return made
+
+
+def paste(onto: av.VideoFrame, frame: av.VideoFrame, left: int, top: int) -> None:
+    """Write a picture in i420 of even sides into another, which it fits into from there, at even pixels: `left` and `top`
+    are rounded down."""
+    planes = zip(plane_views(onto, "i420"), plane_views(frame, "i420"), (2, 1, 1), strict=True)
+    for plane, inner, scale in planes:
+        plane[top // 2 * scale :, left // 2 * scale :][: inner.shape[0], : inner.shape[1]] = inner
+
+
+def fit(frame: av.VideoFrame, width: int, height: int, scaler: VideoReformatter) -> av.VideoFrame:
+    """The whole picture in i420, as large as it fits into so many pixels, with even sides."""
+    if (frame.width, frame.height) == (width, height):
+        return convert(frame, "i420")
+    scale = min(width / frame.width, height / frame.height)
+    fitted_width, fitted_height = (
+        max(2, min(side & ~1, round(own * scale / 2) * 2))
+        for own, side in ((frame.width, width), (frame.height, height))
+    )
+    return scaler.reformat(
+        frame, fitted_width, fitted_height, "yuv420p", interpolation=Interpolation.AREA, **ONE_THREAD
+    )
 
 
 def check_size(width: int, height: int) -> None:

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import wave
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from PIL import Image
 
 from lknb.codec.audio_decoder import AudioDecoder
 from lknb.codec.clock import AUDIO_CLOCK_HZ
 from lknb.codec.container_writer import CONTAINERS, ContainerWriter, codec_for
 from lknb.codec.opus import packet_duration_us, silence
-from lknb.codec.pixel import to_array
+from lknb.codec.picture_file import PictureFile
 from lknb.codec.transcoder import Transcoder
 from lknb.codec.video_decoder import VideoDecoder
+from lknb.codec.wave_file import WaveFile
 from lknb.errors import MediaError
 from lknb.logic.timeline import SoundLine
 from lknb.wire.frame import EncodedFrame
@@ -61,6 +60,17 @@ def check_path(path: Path) -> None:
             if path.name % 1 != path.name % 2:
                 return
         raise MediaError(f"a series of pictures is numbered with one %d, such as %05d.png, not {path.name!r}")
+
+
+def check_writable(path: Path) -> None:
+    """Raise `MediaError` where no file can be made. One that is there is empty then, and will be replaced."""
+    if path.suffix.lower() == ".png":
+        PictureFile(path)
+        return
+    try:
+        path.open("wb").close()
+    except OSError as error:
+        raise MediaError(f"{str(path)!r} cannot be written: {error}") from error
 
 
 def kinds_of(path: Path) -> tuple[str, ...]:
@@ -182,13 +192,7 @@ class WaveRecording:
         self._channels = channels
         self._decoder = AudioDecoder(channels)
         self._sound = SoundLine(AUDIO_CLOCK_HZ)
-        try:
-            self._file = wave.open(str(path), "wb")  # noqa: SIM115
-        except OSError as error:
-            raise MediaError(f"{str(path)!r} cannot be written: {error}") from error
-        self._file.setnchannels(channels)
-        self._file.setsampwidth(2)
-        self._file.setframerate(AUDIO_CLOCK_HZ)
+        self._file = WaveFile(path, channels)
 
     def write(self, frame: EncodedFrame, time_us: int) -> None:
         try:
@@ -200,39 +204,30 @@ class WaveRecording:
         if gap_us >= 0:
             self._write_silence(gap_us)
             self._sound.advance(len(samples) * 1_000_000 // AUDIO_CLOCK_HZ)
-            self._write(samples.tobytes())
+            self._file.write(samples)
 
     def finish(self, end_us: int) -> None:
         self._write_silence(end_us - self._sound.end_us)
-        try:
-            self._file.close()
-        except OSError as error:
-            raise MediaError(f"{str(self._path)!r} cannot be finished: {error}") from error
+        self._file.close()
 
     def _write_silence(self, duration_us: int) -> None:
         if duration_us > 0:
             self._sound.advance(duration_us)
             count = round(duration_us * AUDIO_CLOCK_HZ / 1_000_000)
-            self._write(np.zeros((count, self._channels), np.int16).tobytes())
-
-    def _write(self, samples: bytes) -> None:
-        try:
-            self._file.writeframes(samples)
-        except OSError as error:
-            raise MediaError(f"{str(self._path)!r} cannot be written: {error}") from error
+            self._file.write(np.zeros((count, self._channels), np.int16))
 
 
 class PictureRecording:
     """PNG: the first picture; or all of them, numbered from 1, when the name holds a %d."""
 
     def __init__(self, path: Path) -> None:
-        self.done = False
         self._path = path
-        self._is_series = "%" in path.name
-        self._count = 0
+        self._file = PictureFile(path)
         self._decoder: VideoDecoder | None = None
-        if not path.parent.is_dir():
-            raise MediaError(f"{str(path)!r} cannot be written: there is no folder {str(path.parent)!r}")
+
+    @property
+    def done(self) -> bool:
+        return self._file.done
 
     @property
     def needs_keyframe(self) -> bool:
@@ -248,16 +243,8 @@ class PictureRecording:
         except MediaError as error:
             logger.debug("a picture was left out of %s: %s", self._path, error)
             return
-        if picture is None:
-            return
-        self._count += 1
-        path = self._path.with_name(self._path.name % self._count) if self._is_series else self._path
-        try:
-            # level 1 takes a third of the time for a tenth more bytes
-            Image.fromarray(to_array(picture)).save(path, "png", compress_level=1)
-        except OSError as error:
-            raise MediaError(f"{str(path)!r} cannot be written: {error}") from error
-        self.done = not self._is_series
+        if picture is not None:
+            self._file.write(picture)
 
     def finish(self, end_us: int) -> None:
         pass

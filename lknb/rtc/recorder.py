@@ -16,6 +16,8 @@ from lknb.rtc.enumeration import TrackKind, TrackSource
 from lknb.rtc.frame_writer import FrameWriter
 from lknb.rtc.participant import Participant
 from lknb.rtc.room import Room
+from lknb.rtc.room_recording import RoomRecording
+from lknb.rtc.room_writer import RoomWriter
 from lknb.rtc.track import Track
 from lknb.rtc.track_flow import TrackFlow
 from lknb.rtc.track_publication import RemoteTrackPublication
@@ -29,21 +31,26 @@ _PREFERRED = (TrackSource.SOURCE_CAMERA, TrackSource.SOURCE_MICROPHONE, TrackSou
 
 
 class Recorder:
-    """Records a track, or picture and sound of one participant, into one file.
+    """Records a track, a participant, or a whole room, into one file.
 
-        async with lknb.Recorder(room, "alice.webm", participant="alice"):
+        async with lknb.Recorder(room, "call.webm"):
             await asyncio.sleep(10)
 
     `source` is a track; a participant, of whom camera (else screen, else the first picture) and microphone (else the
-    first sound) are taken; or a room, with the identity of the `participant`, which may be left out while there is but
-    one other. Several participants, or camera and screen: a recorder for each.
+    first sound) are taken; or a room. With the identity of a `participant` that one is recorded, else everybody, ourselves
+    among them.
 
     The suffix of `path` says what is written. `.webm` holds VP8 and Opus, `.mp4` H264 and Opus, `.mkv` any: what a file
     holds goes in as it was received, other pictures are encoded again, in the size of the first. `.wav` is the sound,
     decoded (int16, 48,000 Hz). `.png` is the first picture, or with a name like `%05d.png` all of them, numbered from 1.
     A file that exists is replaced.
 
-    The recording begins with the first key frame (without pictures at once), which `start` waits for, and lasts until
+    Everybody together are always encoded again: all pictures that are not muted side by side, screens first, in 1280x720
+    at up to 30 pictures a second (VP8 in `.webm` and `.mkv`, H264 in `.mp4`), all sounds mixed in two channels. Whoever comes
+    is in it from then on, and whoever leaves until then; where nobody shows anything it is black. It begins with everybody's
+    first picture, which `start` waits for up to 2 seconds, and lasts until `stop` or until the room is left.
+
+    Of one, the recording begins with the first key frame (without pictures at once), which `start` waits for, and lasts until
     `stop` or the end of its tracks. While a track is muted the last picture stands, and there is silence. Reading counts
     as watching of the whole picture: the first key frame is one of the largest layer, unless that does not come within
     2 seconds or another was asked for. The layer that is subscribed is what is recorded, and when it changes so does the
@@ -71,9 +78,9 @@ class Recorder:
         self._source = source
         self._participant = participant
         self._timeout_s = timeout
-        self._writer: FrameWriter | None = None
+        self._writer: FrameWriter | RoomWriter | None = None
         self._flows: dict[str, TrackFlow] = {}
-        self._endings: dict[Track, Callable[[], None]] = {}
+        self._undo: list[Callable[[], None]] = []
 
     @property
     def duration(self) -> float:
@@ -91,6 +98,27 @@ class Recorder:
         """
         if self._writer is not None:
             raise MediaError(f"{self!r} has been used: make another one")
+        if isinstance(self._source, Room) and self._participant is None:
+            await self._start_room(self._source)
+        else:
+            await self._start_tracks()
+
+    async def _start_room(self, room: Room) -> None:
+        recording = RoomRecording(room, self.path)
+        writer = self._writer = recording.writer
+        self._undo.append(recording.close)
+        recording.open()
+        writer.start()
+        try:
+            await writer.changed.wait_for(lambda: writer.began_us is not None or writer.finished)
+        except BaseException:
+            await self._end()
+            raise
+        if writer.error is not None:
+            await self._end()
+            raise writer.error
+
+    async def _start_tracks(self) -> None:
         tracks = await self._choose()
         sound = tracks.get("audio")
         writer = self._writer = FrameWriter(
@@ -103,11 +131,12 @@ class Recorder:
         writer.start()
         try:
             for kind, track in tracks.items():
-                self._flows[kind] = TrackFlow.attach(track, writer.put)
-                ending = self._endings[track] = partial(writer.end, kind)
+                flow = self._flows[kind] = TrackFlow.attach(track, writer.put)
+                ending = partial(writer.end, kind)
                 track.on("ended", ending)
+                self._undo += [partial(flow.detach, writer.put), partial(track.off, "ended", ending)]
                 # other readers may wait for the same answer
-                await asyncio.shield(asyncio.wrap_future(self._flows[kind].opened))
+                await asyncio.shield(asyncio.wrap_future(flow.opened))
             async with asyncio.timeout(self._timeout_s):
                 await writer.changed.wait_for(
                     lambda: writer.sees_picture or writer.began_us is not None or writer.finished
@@ -159,10 +188,8 @@ class Recorder:
         try:
             await writer.changed.wait_for(lambda: writer.finished)
         finally:
-            for flow in self._flows.values():
-                flow.detach(writer.put)
-            for track, ending in self._endings.items():
-                track.off("ended", ending)
+            while self._undo:
+                self._undo.pop()()
 
     def _request_keyframe(self) -> None:
         flow = self._flows.get("video")
@@ -195,16 +222,14 @@ class Recorder:
         return tracks
 
     def _find(self, room: Room) -> Participant:
-        others = dict(room.remote_participants)
-        if self._participant is not None:
-            everybody: dict[str, Participant] = {room.local_participant.identity: room.local_participant, **others}
-            if self._participant not in everybody:
-                raise TrackError(f"{self._participant!r} is not in the room; {', '.join(everybody)} are")
-            return everybody[self._participant]
-        if len(others) != 1:
-            there = f"one of {', '.join(others)}" if others else "nobody else is in the room"
-            raise TrackError(f"say whom to record with participant=...: {there}")
-        return next(iter(others.values()))
+        everybody: dict[str, Participant] = {
+            room.local_participant.identity: room.local_participant,
+            **room.remote_participants,
+        }
+        found = everybody.get(self._participant or "")
+        if found is None:
+            raise TrackError(f"{self._participant!r} is not in the room; {', '.join(everybody)} are")
+        return found
 
     def _is_complete(self, participant: Participant) -> bool:
         """Whether each kind that is published and can be recorded flows."""
