@@ -25,16 +25,25 @@ class RecordedLine:
     decoder: VideoDecoder | None = None
     picture: av.VideoFrame | None = None
 
+    def put(self, frame: EncodedFrame) -> None:
+        """Keep a frame; nothing can be made of pictures before the first key frame."""
+        if self.kind == "video" and not (self.frames or self.decoder or frame.keyframe):
+            return
+        self.frames.append(frame)
+
+    def next_us(self) -> int | None:
+        """When the next frame was captured, by what is known when this is first asked; None when there is none."""
+        if self.frames and self.placed_us is None:
+            frame, newest = self.frames[0], self.frames[-1]
+            if self.timeline.at(frame.timestamp) is None:
+                self.timeline.settle(newest.timestamp, newest.timestamp_us)
+            self.placed_us = self.timeline.place(frame.timestamp, frame.timestamp_us)
+        return self.placed_us
+
     def next_until(self, until_us: int) -> tuple[EncodedFrame, int] | None:
         """The next frame, and when it was captured, if that was before `until_us`."""
-        if not self.frames:
+        placed_us = self.next_us()
+        if placed_us is None or placed_us >= until_us:
             return None
-        frame = self.frames[0]
-        if self.placed_us is None:
-            if self.timeline.at(frame.timestamp) is None:
-                self.timeline.settle(self.frames[-1].timestamp, self.frames[-1].timestamp_us)
-            self.placed_us = self.timeline.place(frame.timestamp, frame.timestamp_us)
-        if self.placed_us >= until_us:
-            return None
-        placed_us, self.placed_us = self.placed_us, None
+        self.placed_us = None
         return self.frames.popleft(), placed_us

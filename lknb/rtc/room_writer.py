@@ -98,7 +98,7 @@ class RoomWriter:
             if line is None or self.finished or self._overrun:
                 return
             self._overrun = len(line.frames) >= _MAX_WAITING_FRAMES
-            line.frames.append(frame)
+            line.put(frame)
 
     def stop(self) -> None:
         """Record what was captured up to now, and finish. Harmless twice."""
@@ -122,9 +122,10 @@ class RoomWriter:
     def _record(self) -> None:
         check_writable(self._path)
         self._wait_for_pictures()
-        origin_us = self.began_us = now_us()
+        self.began_us = now_us()
         self.changed.notify()
-        self._wait(origin_us + 1)
+        self._wait(self.began_us)
+        origin_us = self._origin_us(self.began_us)
         self._see(origin_us + 1)
         recording = open_mixed(self._path, self._draw(), _CHANNELS)
         reached_us, picture_us = 0, _PERIOD_US
@@ -155,6 +156,12 @@ class RoomWriter:
                 if all(self._lines[name].frames for name in pictures):
                     return
                 self._condition.wait(_TURN_S)
+
+    def _origin_us(self, began_us: int) -> int:
+        """When everybody's first picture is there: now that its capture time is known, that may be a little later."""
+        with self._condition:
+            first = [line.next_us() for line in self._lines.values() if line.kind == "video"]
+        return max([began_us, *(at_us for at_us in first if at_us is not None and at_us < began_us + _LATE_US)])
 
     def _wait(self, needed_us: int) -> int:
         """Return when all until then has come, or when no more comes; how far all has come."""

@@ -14,7 +14,7 @@ import lknb
 from lknb import rtc
 from lknb.core.client import CoreClient
 from tests.interop.conftest import OpenPeer
-from tests.interop.row import GREEN
+from tests.interop.row import GREEN, RED
 from tests.kit.server import Server
 from tests.kit.token import room_name
 
@@ -79,3 +79,34 @@ async def test_what_an_official_client_publishes_is_in_the_file(
     request.node.user_properties.append(
         ("evidence", f"{duration_s:.2f} s of {recorder.duration:.2f}, {colour.round()}, {peak_hz:.0f} Hz")
     )
+
+
+@pytest.mark.interop("recording of a room of official clients")
+async def test_both_official_clients_are_in_one_file(
+    lknb_server: Server, core: None, open_peer: OpenPeer, tmp_path: Path
+) -> None:
+    name = room_name()
+    room = await lknb.connect(name, url=lknb_server.url, token=lknb_server.token("notebook", name))
+    for kind, identity, colour, hz in (("wheel", "alice", GREEN, 700.0), ("livekit-client", "carol", RED, 1700.0)):
+        peer = await open_peer(kind, identity)
+        await peer.connect(lknb_server.url, lknb_server.token(identity, name), single_peer_connection=True)
+        await peer.publish_video(colour, width=640, height=360)
+        await peer.publish_audio(hz)
+        for track_kind in (rtc.TrackKind.KIND_VIDEO, rtc.TrackKind.KIND_AUDIO):
+            await room.wait_for_track(identity, kind=track_kind)
+    async with room, lknb.Recorder(room, tmp_path / "room.webm") as recorder:
+        await asyncio.sleep(SECONDS)
+    with av.open(str(recorder.path)) as file:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+    with av.open(str(recorder.path)) as file:
+        sound = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])[48_000:96_000]
+    for picture in pictures:
+        assert picture.shape == (720, 1280, 3)
+    # 640x360 each, side by side
+    for left, colour in ((0, GREEN), (640, RED)):
+        spot = pictures[-1][320:400, left + 280 : left + 360].reshape(-1, 3).mean(axis=0)
+        assert np.abs(spot - colour).max() < 40, left
+    spectrum = np.abs(np.fft.rfft(sound))
+    loudest = [int(at) for at in np.argsort(spectrum)[::-1][:12]]
+    assert any(abs(hz - 700) < 6 for hz in loudest)
+    assert any(abs(hz - 1700) < 6 for hz in loudest)
