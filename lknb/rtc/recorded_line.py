@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-
-import av
+from typing import TYPE_CHECKING
 
 from lknb.codec.video_decoder import VideoDecoder
 from lknb.logic.timeline import Timeline
 from lknb.wire.frame import EncodedFrame
+
+if TYPE_CHECKING:
+    import av
 
 
 @dataclass

@@ -7,8 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-
-import av
+from typing import TYPE_CHECKING
 
 from lknb.codec.audio_encoder import FRAME_US
 from lknb.codec.clock import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, now_us
@@ -22,6 +21,9 @@ from lknb.logic.timeline import Timeline
 from lknb.rtc.recorded_line import RecordedLine
 from lknb.rtc.wakeup import Wakeup
 from lknb.wire.frame import EncodedFrame
+
+if TYPE_CHECKING:
+    import av
 
 logger = logging.getLogger(__name__)
 
