@@ -120,7 +120,7 @@ class CapturingParticipant(Participant):
     async def switch_active_device(self, kind: str, device_id: str) -> None:
         """Go on with another camera or microphone, by an id of `lknb.devices()`; also for the next time one is enabled. Or
         have the page that shows `ControlBar` be heard on another loudspeaker: all of its sound, that of other rooms too, until
-        it is closed. The id `"default"`, or an empty one, leaves the choice of that to the browser.
+        its tab is closed. The id `"default"`, or an empty one, leaves the choice of that to the browser.
 
         When the device in use is unplugged another one of the kind takes over; a camera that was chosen is muted instead, and
         so is what has no other, with `media_devices_error` (livekit-client). `active_device_changed` tells which is in use.

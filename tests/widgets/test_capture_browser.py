@@ -343,7 +343,7 @@ def test_two_pages_on_one_kernel_and_a_click_hands_over(studio: Studio) -> None:
     other.goto(studio.notebook.lab.url_of(studio.notebook.name))
     button = other.locator(".lknb-bar-device[data-device=camera] .lknb-bar-button")
     other.wait_for_function("document.querySelector('.lknb-bar-device[data-state=page] button:not(:disabled)')")
-    assert button.text_content() == "Use this page's camera"
+    assert button.text_content() == "Use the camera here"
     button.click()
     studio.outside.call(studio.guest.wait_event("track_unpublished", track_sid=camera))
     wait_until_sync(lambda: studio.live() == [], what="the first page has let go")

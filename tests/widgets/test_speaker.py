@@ -11,7 +11,7 @@ BENCH = """
 import { DeviceSet } from "./capture_device.js";
 import { thisPage } from "./page.js";
 import { followSpeaker, unfollowSpeaker } from "./speaker.js";
-import { chooseSpeaker } from "./speaker_choice.js";
+import { chooseSpeaker, currentSpeaker, watchSpeaker } from "./speaker_choice.js";
 globalThis.AudioContext = class { setSinkId() {} };
 const there = new Set(["default", "first", "second"]);
 const mediaDevices = new EventTarget();
@@ -119,6 +119,34 @@ def test_a_sound_made_later_that_cannot_be_heard_on_it_ends_the_choice():
         show(sound.id, thisPage().speaker, told.at(-1));
     """
     assert play(script) == ["", "", ["", True]]
+
+
+def test_a_page_that_is_loaded_again_is_heard_where_it_was():
+    script = """
+        const stored = new Map();
+        const getItem = (key) => stored.get(key) ?? null;
+        globalThis.sessionStorage = { getItem, setItem: (key, value) => stored.set(key, value) };
+        const load = () => {
+          delete globalThis[Symbol.for("lknb.page")];
+          watchSpeaker();
+        };
+        await choose("first");
+        load();
+        const sound = new Sound();
+        await soon();
+        const before = [sound.id, currentSpeaker()];
+        await choose("default");
+        load();
+        const after = [new Sound().id, currentSpeaker()];
+        await choose("second");
+        load();
+        thisPage().changes.addEventListener("speaker", () => told.push([thisPage().speaker, thisPage().isSpeakerLost]));
+        there.delete("second");
+        const lost = new Sound("second");
+        await soon();
+        show(before, after, lost.id, told.at(-1), stored.get("lknb.speaker"));
+    """
+    assert play(script) == [["first", "first"], ["", "default"], "", ["", True], ""]
 
 
 def test_a_browser_that_lets_no_page_choose():

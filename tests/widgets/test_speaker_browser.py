@@ -118,6 +118,21 @@ def test_a_room_is_heard_on_the_speaker_that_is_chosen(ear: Ear) -> None:
     ear.hears()
 
 
+def test_a_page_that_is_loaded_again_is_heard_where_it_was(ear: Ear) -> None:
+    _, first, _ = ear.value(SPEAKERS)
+    assert ear.choose(first) == [first]
+    ear.notebook.save()
+    ear.notebook.load()
+    wait_until_sync(
+        lambda: ear.page.evaluate(f"{PAGE} ? {SINKS} : []") == [first], 20, what="the page plays, and where"
+    )
+    menu = ear.page.get_by_role("combobox", name="Choose a speaker")
+    wait_until_sync(lambda: menu.count() == 1 and menu.input_value() == first, 20)
+    assert ear.value("room.get_active_device('speaker')") == first
+    assert ear.value("heard") == [["speaker", first]]
+    assert ear.page.locator(".lknb-bar-fault").is_hidden()
+
+
 def test_the_person_chooses_in_the_menu_and_one_that_is_unplugged_is_told(ear: Ear) -> None:
     default, first, second = ear.value(SPEAKERS)
     menu = ear.page.get_by_role("combobox", name="Choose a speaker")

@@ -5,7 +5,7 @@ import { SPEAKER, drawing, make, setText } from "./dom.js";
 import { SpeakerMenu } from "./speaker_menu.js";
 
 /** @typedef {import("./device_fault.js").CaptureDevice} CaptureDevice */
-/** "page": another page captures it. @typedef {"off" | "on" | "muted" | "page"} DeviceState */
+/** "page": another page captures it, or another view of this one. @typedef {"off" | "on" | "muted" | "page"} DeviceState */
 /** @typedef {import("./capture_session.js").CaptureSession} CaptureSession */
 
 const CAMERA_LINES = "M15 11l6-4v10l-6-4M5 6h8a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2V8a2 2 0 0 1 2-2z";
@@ -31,7 +31,7 @@ const WORDS = {
     off: "Turn camera on",
     muted: "Turn camera on",
     on: "Turn camera off",
-    page: "Use this page's camera",
+    page: "Use the camera here",
     live: CAMERA_LINES,
     rest: CAMERA_OFF_LINES,
   },
@@ -39,7 +39,7 @@ const WORDS = {
     off: "Turn microphone on",
     muted: "Unmute microphone",
     on: "Mute microphone",
-    page: "Use this page's microphone",
+    page: "Use the microphone here",
     live: MICROPHONE_LINES,
     rest: MICROPHONE_OFF_LINES,
   },
@@ -47,7 +47,7 @@ const WORDS = {
     off: "Share screen",
     muted: "Share screen",
     on: "Stop sharing the screen",
-    page: "Share this page's screen",
+    page: "Share a screen here",
     live: SCREEN_LINES,
     rest: SCREEN_LINES,
   },
@@ -113,7 +113,10 @@ class DeviceButton {
     const lines = isOn ? words.live : words.rest;
     if (lines !== this.lines) this.icon.replaceChildren(drawing(lines));
     this.lines = lines;
-    if (this.menu) this.menu.hidden = this.menu.options.length < 2 || !!session.obstacle;
+    if (!this.menu) return;
+    this.menu.hidden = this.menu.options.length < 2 || !!session.obstacle;
+    // a choice would reach nobody
+    this.menu.disabled = session.state !== "open" || !shown.connected;
   }
 
   /** @param {{ kind: string, device_id: string, label: string }[]} devices */

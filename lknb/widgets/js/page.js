@@ -24,6 +24,7 @@
  * @property {number} microphones how many are open in this page
  * @property {string} speaker id of the one that was chosen; empty for the browser's choice
  * @property {boolean} isSpeakerLost whether it is the browser's choice because the chosen one is gone
+ * @property {boolean} isSpeakerRecalled whether the choice before the page was loaded again was looked for
  * @property {Promise<void>} speakerTurn the last change of it
  * @property {Set<Sink>} sinks what is heard on it
  * @property {Map<string, RoomSound>} rooms by the id of their `RoomAudio`
@@ -42,6 +43,7 @@ export function thisPage() {
     microphones: 0,
     speaker: "",
     isSpeakerLost: false,
+    isSpeakerRecalled: false,
     speakerTurn: Promise.resolve(),
     sinks: new Set(),
     rooms: new Map(),

@@ -19,7 +19,8 @@ class PublishedLine {
     end.addEventListener("click", () => control.act({ do: "unpublish", sid }));
     this.muted = false;
     this.end = end;
-    this.element = make("li", "lknb-publish-row", {}, this.name, this.about, this.mute, end);
+    const what = make("span", "lknb-publish-what", {}, this.name, this.about);
+    this.element = make("li", "lknb-publish-row", {}, what, this.mute, end);
   }
 
   /** @param {PublishedRow} row */

@@ -8,6 +8,9 @@ import { turnSink } from "./speaker.js";
 /** The browser's choice, as it lists it itself. */
 const DEFAULT_SPEAKER = "default";
 
+/** Where a tab keeps the one that was chosen in it. */
+const SPEAKER_KEY = "lknb.speaker";
+
 /** Whether this browser lets a page choose at all. */
 export function canChooseSpeaker() {
   return typeof AudioContext !== "undefined" && "setSinkId" in AudioContext.prototype && !!navigator.mediaDevices?.enumerateDevices;
@@ -29,12 +32,40 @@ export async function chooseSpeaker(deviceId) {
     const found = await findSpeaker(id);
     if (!found && id !== DEFAULT_SPEAKER) throw new Obstacle(SPEAKER_UNKNOWN);
     await inTurn(() => turnSpeaker(id === DEFAULT_SPEAKER ? "" : id));
-    navigator.mediaDevices.addEventListener("devicechange", checkSpeaker);
-    thisPage().changes.addEventListener("refused", checkSpeaker);
+    watchSpeaker();
     return { device_id: id, label: (found?.label ?? "").slice(0, 200) };
   } catch (error) {
     if (error instanceof Obstacle) throw error;
     throw new Obstacle(explainSpeaker(error));
+  }
+}
+
+/** Be told when the speaker is gone; and be heard on the one that was chosen in this tab before its page was loaded again. */
+export function watchSpeaker() {
+  const page = thisPage();
+  navigator.mediaDevices?.addEventListener("devicechange", checkSpeaker);
+  page.changes.addEventListener("refused", checkSpeaker);
+  if (page.isSpeakerRecalled) return;
+  page.isSpeakerRecalled = true;
+  page.speaker ||= recallSpeaker();
+  checkSpeaker();
+}
+
+function recallSpeaker() {
+  try {
+    return sessionStorage.getItem(SPEAKER_KEY) ?? "";
+  } catch {
+    // a frame may have no storage
+    return "";
+  }
+}
+
+/** @param {string} id empty for the browser's choice */
+function keepSpeaker(id) {
+  try {
+    sessionStorage.setItem(SPEAKER_KEY, id);
+  } catch {
+    // then it is forgotten with the page
   }
 }
 
@@ -55,6 +86,7 @@ function checkSpeaker() {
       await turnSinks(speaker);
     } catch {
       page.speaker = "";
+      keepSpeaker("");
       await turnSinks("").catch(() => {});
       page.isSpeakerLost = true;
       announce("speaker");
@@ -78,6 +110,7 @@ async function turnSpeaker(id) {
     await turnSinks(before).catch(() => {});
     throw error;
   }
+  keepSpeaker(id);
   page.isSpeakerLost = false;
   announce("speaker");
 }

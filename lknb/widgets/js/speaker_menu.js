@@ -4,7 +4,7 @@ import { SPEAKER_LOST } from "./device_fault.js";
 import { Obstacle } from "./device_list.js";
 import { make } from "./dom.js";
 import { thisPage } from "./page.js";
-import { canChooseSpeaker, chooseSpeaker, currentSpeaker } from "./speaker_choice.js";
+import { canChooseSpeaker, chooseSpeaker, currentSpeaker, watchSpeaker } from "./speaker_choice.js";
 
 export class SpeakerMenu {
   /**
@@ -20,6 +20,7 @@ export class SpeakerMenu {
       this.tell(thisPage().isSpeakerLost ? SPEAKER_LOST : null);
     };
     thisPage().changes.addEventListener("speaker", this.onSpeaker);
+    watchSpeaker();
   }
 
   dispose() {
