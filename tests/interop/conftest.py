@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 
@@ -38,12 +39,14 @@ async def open_peer() -> AsyncIterator[OpenPeer]:
     """Clients by name, closed after the test. All pages of a test share one browser, started when the first is asked for."""
     async with AsyncExitStack() as stack:
         browsers: list[Chromium] = []
+        starting = asyncio.Lock()  # two are asked for at once
 
         async def open_one(kind: str, identity: str) -> Peer:
             peer: Peer
             if kind == "livekit-client":
-                if not browsers:
-                    browsers.append(await stack.enter_async_context(Chromium()))
+                async with starting:
+                    if not browsers:
+                        browsers.append(await stack.enter_async_context(Chromium()))
                 peer = ChromiumPeer(identity, browsers[0])
             else:
                 peer = WheelPeer(identity, {"wheel": "livekit.rtc", "lknb": "lknb.rtc"}[kind])
