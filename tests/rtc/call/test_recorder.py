@@ -77,7 +77,7 @@ async def test_picture_and_sound_of_a_participant_are_in_the_file_as_they_were_s
     assert all(abs(offset) < OFFSET_TOLERANCE_S + 3 / FPS for offset in offsets)
     # a second of the sender is a second in the file; sound lies where its timestamps put it, however busy the machine
     assert np.diff(flashes) == pytest.approx(1.0, abs=3 / FPS)
-    assert np.diff(beeps) == pytest.approx(1.0, abs=0.005)
+    assert np.diff(beeps) == pytest.approx(1.0, abs=0.02)
 
 
 async def test_a_mute_is_silence_and_a_picture_that_stands(join: Join, tmp_path: Path) -> None:
