@@ -73,7 +73,7 @@ async def test_picture_and_sound_of_a_participant_are_in_the_file_as_they_were_s
     print(f"{suffix}: beep after flash by {[round(1000 * offset) for offset in offsets]} ms")
     # a beep begins with each second of the clock: so long before the end the file begins
     off_s = (ended_us / 1e6 - recorder.duration + beeps[-1] + 0.5) % 1.0 - 0.5
-    assert abs(off_s) < 0.05
+    assert abs(off_s) < 0.1
     # on a busy machine the first picture of a flash may be one of those that were not encoded
     assert abs(np.median(offsets)) < OFFSET_TOLERANCE_S + 1 / FPS
     assert all(abs(offset) < OFFSET_TOLERANCE_S + 3 / FPS for offset in offsets)
