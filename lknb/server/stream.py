@@ -6,7 +6,8 @@ subscriptions that follow this layer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from operator import itemgetter
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from lknb.errors import WireError
 from lknb.logic.budget import Budget
@@ -28,6 +29,13 @@ KEYFRAMES_PER_S = (2.0, 1.0, 1.0)
 KEYFRAMES_AT_ONCE = 2
 KEYFRAME_INTERVAL_S = 0.32
 """Between two requests: libwebrtc ignores those within 0.3 s of another, so that a shorter one would be lost."""
+
+
+PASSED_MAX = 500
+"""Packets that are kept while a key frame is waited for."""
+
+Passed: TypeAlias = "tuple[int, RtpView, bytes, Vp8Descriptor | None]"
+"""A packet: its number, unwrapped, and what was read of it; without payload it is padding."""
 
 
 class Feedback(Protocol):
@@ -74,6 +82,10 @@ class Stream:
         self._last_timestamp: int | None = None
         self._keyframe = 0
         """Where the last key frame begins that came while something was missing."""
+        self._passed: list[Passed] = []
+        """What has come while somebody waits for a key frame."""
+        self._passed_since = 0
+        """All that followed this packet is among it."""
         self._vp8 = publication.codec == "vp8"
         self._keyframe_wanted = False
         self._keyframe_due = 0.0
@@ -112,6 +124,8 @@ class Stream:
             # libwebrtc probes with packets of padding only, hundreds a second
             for subscription in self._followers:
                 subscription.skip(sequence)
+            if self.waiting:
+                self._remember(sequence, view, b"", None)
             return
         if sequence == self._unwrap.highest and self.activity.packet(view.timestamp):
             self.publication.layers_changed(now)
@@ -131,10 +145,49 @@ class Stream:
         if (self._keyframe_wanted or self.waiting or self._nack.missing) and self._decodable(payload):
             self._keyframe_wanted = False
             self._keyframe = max(self._keyframe, sequence)
-            for subscription in list(self.waiting):
-                subscription.switch(self, sequence, view.timestamp, descriptor, now)
+            if self.waiting:
+                self._begin(sequence, view, payload, descriptor, now)
+                return
         for subscription in self._followers:
             subscription.forward(sequence, view, payload, descriptor, now)
+        if self.waiting:
+            self._remember(sequence, view, payload, descriptor)
+        elif self._passed:
+            self._passed.clear()
+
+    def _begin(
+        self, sequence: int, view: RtpView, payload: bytes, descriptor: Vp8Descriptor | None, now: float
+    ) -> None:
+        """Those who wait follow from this packet on, the first of a key frame.
+
+        When it was lost, and came once more, what follows it has come before: they get that as well. Where that is no longer
+        there they wait for another key frame, since nobody would ever send them the rest of this one.
+        """
+        joining: tuple[Subscription, ...] = ()
+        if sequence == self._unwrap.highest or sequence >= self._passed_since:
+            joining = tuple(self.waiting)
+        for subscription in joining:
+            subscription.switch(self, sequence, view.timestamp, descriptor, now)
+        for subscription in self._followers:
+            subscription.forward(sequence, view, payload, descriptor, now)
+        later = sorted((passed for passed in self._passed if passed[0] > sequence), key=itemgetter(0))
+        for subscription in joining:
+            for number, its_view, its_payload, its_descriptor in later:
+                if its_payload:
+                    subscription.forward(number, its_view, its_payload, its_descriptor, now)
+                else:
+                    subscription.skip(number)
+        self._passed.clear()
+        if self.waiting:
+            self.request_keyframe(now)
+
+    def _remember(self, sequence: int, view: RtpView, payload: bytes, descriptor: Vp8Descriptor | None) -> None:
+        if len(self._passed) >= PASSED_MAX:
+            self._passed.clear()
+        if not self._passed:
+            highest = self._unwrap.highest or 0
+            self._passed_since = sequence - 1 if sequence == highest else highest
+        self._passed.append((sequence, view, payload, descriptor))
 
     def _decodable(self, payload: bytes) -> bool:
         if self.audio:

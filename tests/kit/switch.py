@@ -41,11 +41,20 @@ class Switches:
         )
 
 
-async def switch_layers(subscriber: ChromiumPeer, track_sid: str, heights: dict[str, int], count: int) -> Switches:
-    """`count` times another layer of a camera that is shown at its full height now; `heights` by quality."""
-    before = await subscriber.inbound(track_sid)
+async def count(subscriber: ChromiumPeer, track_sid: str) -> Inbound:
+    """What was counted when the decoder was least behind, of half a second: a picture that waits to be decoded is not lost."""
+    counts = [await subscriber.inbound(track_sid)]
+    for _ in range(5):
+        await asyncio.sleep(PAUSE_S / 5)
+        counts.append(await subscriber.inbound(track_sid))
+    return min(counts, key=lambda counted: counted.frames_received - counted.frames_decoded)
+
+
+async def switch_layers(subscriber: ChromiumPeer, track_sid: str, heights: dict[str, int], times: int) -> Switches:
+    """So many `times` another layer of a camera that is shown at its full height now; `heights` by quality."""
+    before = await count(subscriber, track_sid)
     took_ms = []
-    for quality in itertools.islice(itertools.cycle(ORDER), count):
+    for quality in itertools.islice(itertools.cycle(ORDER), times):
         await asyncio.sleep(PAUSE_S)
         took_ms.append(await subscriber.time_picture("set_video_quality", track_sid, heights[quality], quality=quality))
-    return Switches(tuple(took_ms), before, await subscriber.inbound(track_sid))
+    return Switches(tuple(took_ms), before, await count(subscriber, track_sid))

@@ -204,6 +204,51 @@ async def test_a_packet_that_does_not_come_any_more_is_answered_with_a_key_frame
         assert sum(isinstance(r, Pli) for r in alice.reports) == before + 1
 
 
+def vp8_rest(picture: int, part: int) -> bytes:
+    """A later packet of a picture."""
+    return build_vp8_descriptor(start_of_frame=False, picture_id=picture, tl0_index=0) + bytes([part]) * 50
+
+
+async def test_a_key_frame_whose_first_packet_comes_last_is_whole(call: Call) -> None:
+    """It was lost, and came once more: what had come of the picture by then, nobody would send again."""
+    track, alice, bob = await call()
+    ssrc = await bob.receiving(track.sid)
+    alice.send(track, 9, 3000, vp8(1, key=False))
+    for number in (11, 12):
+        alice.send(track, number, 6000, vp8_rest(2, number))
+    alice.send_padding(track, 13, 6000)
+    alice.send(track, 14, 9000, vp8(3, key=False))
+    await wait_until(lambda: any(10 in r.lost for r in alice.reports if isinstance(r, Nack)))
+    assert not bob.media(ssrc)
+    alice.send(track, 10, 6000, vp8(2, key=True))
+    alice.send(track, 15, 12_000, vp8(4, key=False))
+    views = await wait_until(lambda: bob.media(ssrc) if len(bob.media(ssrc)) == 5 else None)
+    assert is_vp8_keyframe(views[0].payload)
+    assert [view.payload[-1] for view in views[1:3]] == [11, 12]
+    numbers = [(view.sequence_number - views[0].sequence_number) & 0xFFFF for view in views]
+    assert numbers == [0, 1, 2, 3, 4]
+    assert len({view.timestamp for view in views[:3]}) == 1
+
+
+async def test_a_key_frame_of_which_too_much_has_passed_is_not_begun_with(join: Join) -> None:
+    track = camera()
+    alice = await join("alice", track)
+    alice.send(track, 9, 3000, vp8(1, key=False))
+    for number in (11, 12):
+        alice.send(track, number, 6000, vp8_rest(2, number))
+    await wait_until(lambda: any(10 in r.lost for r in alice.reports if isinstance(r, Nack)))
+    bob = await join("bob")
+    ssrc = await bob.receiving(track.sid)
+    alice.send(track, 13, 9000, vp8(3, key=False))
+    asked = sum(isinstance(r, Pli) for r in alice.reports)
+    alice.send(track, 10, 6000, vp8(2, key=True))
+    await wait_until(lambda: sum(isinstance(r, Pli) for r in alice.reports) > asked)
+    assert not bob.media(ssrc)
+    alice.send(track, 14, 12_000, vp8(4, key=True))
+    await wait_until(lambda: bob.media(ssrc))
+    assert_unbroken(bob, ssrc)
+
+
 async def test_key_frame_requests_are_throttled_upstream(call: Call) -> None:
     track, alice, bob = await call()
     async with feeding(alice, track):
