@@ -13,7 +13,7 @@ from tests.kit.server import Server
 from tests.kit.switch import switch_layers
 from tests.kit.token import room_name
 
-# a browser that has no CPU left freezes by itself; a fault of ours would show in every series
+# a browser that has no CPU left freezes by itself, and leaves pictures out; a fault of ours would show in every series
 SERIES = 3
 
 
@@ -45,9 +45,10 @@ async def test_layers_are_switched_without_a_freeze(
         # a picture that cannot be decoded is asked for anew
         assert switches.counted("pli_count") == 0, str(switches)
         assert switches.counted("packets_lost") == 0, str(switches)
-        assert switches.counted("frames_received") - switches.counted("frames_decoded") <= 5, str(switches)
         assert switches.percentile_ms(50) < 500 * TIME_FACTOR, str(switches)
-        if switches.counted("freeze_count") == 0:
+        left_out = switches.counted("frames_received") - switches.counted("frames_decoded")
+        if switches.counted("freeze_count") == 0 and left_out <= 5:
             break
     assert switches.counted("freeze_count") == 0, str(switches)
+    assert left_out <= 5, str(switches)
     request.node.user_properties.append(("evidence", str(switches)))
