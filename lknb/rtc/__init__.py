@@ -17,7 +17,7 @@
                           turns them on and off; device_bridge.py how the page is reached
     video_*.py, audio_*.py, media_stream.py, frame_reader.py, track_flow.py, snapshot.py    frames as numpy arrays
     recorder.py           a track or a participant -> a file; frame_writer.py writes it
-    room_recording.py     everybody -> a file; room_writer.py and recorded_line.py write it
+    room_recording.py     everybody -> a file; room_writer.py and recorded_line.py write it; writer_thread.py what both do
     stats.py              statistics as `livekit.rtc.stats` has them; stats_report.py from what the core counted
     av_synchronizer.py    sound and picture in step; audio_mixer.py, audio_resampler.py sound on its way
     display.py            the hook through which `lknb.widgets` shows tracks in a cell; playback.py plays their room

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from lknb.codec.clock import AUDIO_CLOCK_HZ, VIDEO_CLOCK_HZ, now_us
 from lknb.codec.recording import Recording, open_recording
 from lknb.errors import MediaError
 from lknb.logic.timeline import Timeline
-from lknb.rtc.wakeup import Wakeup
+from lknb.rtc.writer_thread import WriterThread
 from lknb.wire.frame import EncodedFrame
 
 # Until a sender report has come, a capture time is a time of arrival, which is later for a picture than for sound. So the
@@ -39,14 +38,13 @@ class _Line:
         self.ended_us: int | None = None
 
 
-class FrameWriter:
+class FrameWriter(WriterThread):
     """Writes what `put` gives it, from the first key frame on; without pictures, from its making on.
 
     With an `expected` size (width, height in pixels) it waits up to 2 s for a key frame as large, and else begins with the
     largest that came.
-    The thread begins with `start` and ends some time after `stop`, or when nothing more is wanted. `put`, `end` and
-    `stop` may be called from any thread. `channels` is of the sound, 0 for none. `on_lost` is called when nothing can be
-    made of frames before a key frame.
+    `put` and `end` may be called from any thread. `channels` is of the sound, 0 for none. `on_lost` is called when nothing can
+    be made of frames before a key frame.
     """
 
     def __init__(
@@ -58,32 +56,18 @@ class FrameWriter:
         on_lost: Callable[[], None],
         expected: tuple[int, int] | None = None,
     ) -> None:
-        self.began_us: int | None = None
-        self.duration_us: int | None = None
-        """How long the recording is, once it has finished."""
-        self.error: MediaError | None = None
-        self.finished = False
+        super().__init__(path)
         self.sees_picture = False
-        """Whether a key frame has come, be it one to begin with or not."""
-        self.changed = Wakeup()
-        """Notified when it sees a picture, has begun, failed, or finished."""
-        self._path = path
+        """Whether a key frame has come, be it one to begin with or not; `changed` is notified of that as well."""
         self._pictures = pictures
         self._channels = channels
         self._on_lost = on_lost
         self._lines = {"video": _Line(VIDEO_CLOCK_HZ)} if pictures else {}
         if channels:
             self._lines["audio"] = _Line(AUDIO_CLOCK_HZ)
-        self._condition = threading.Condition()
         self._frames: deque[EncodedFrame] = deque()
         self._enough_pixels = 0.0 if expected is None else expected[0] * expected[1] * _ENOUGH
-        self._stop_us: int | None = None
         self._complete_us: int | None = None
-        self._overrun = False
-
-    def start(self) -> None:
-        """Let the thread run."""
-        threading.Thread(target=self._run, name="lknb-frame-writer", daemon=True).start()
 
     def put(self, frame: EncodedFrame) -> None:
         """One frame of the picture or the sound."""
@@ -99,24 +83,8 @@ class FrameWriter:
             self._lines[kind].ended_us = now_us()
             self._condition.notify_all()
 
-    def stop(self) -> None:
-        """Record what was captured up to now, and finish. Harmless twice."""
-        with self._condition:
-            if self._stop_us is None:
-                self._stop_us = now_us()
-            self._condition.notify_all()
-
-    def _run(self) -> None:
-        try:
-            self._record()
-        except MediaError as error:
-            self.error = error
-        except Exception as error:
-            self.error = MediaError(f"recording {self._path.name!r} failed: {error!r}")
-        with self._condition:
-            self.finished = True
-            self._frames.clear()
-        self.changed.notify()
+    def _forget(self) -> None:
+        self._frames.clear()
 
     def _record(self) -> None:
         if self._pictures:

@@ -17,11 +17,11 @@ from lknb.rtc.frame_writer import FrameWriter
 from lknb.rtc.participant import Participant
 from lknb.rtc.room import Room
 from lknb.rtc.room_recording import RoomRecording
-from lknb.rtc.room_writer import RoomWriter
 from lknb.rtc.track import Track
 from lknb.rtc.track_flow import TrackFlow
 from lknb.rtc.track_publication import RemoteTrackPublication
 from lknb.rtc.wakeup import Wakeup
+from lknb.rtc.writer_thread import WriterThread
 
 _TIMEOUT_S = 10.0
 _US_PER_S = 1_000_000
@@ -78,7 +78,7 @@ class Recorder:
         self._source = source
         self._participant = participant
         self._timeout_s = timeout
-        self._writer: FrameWriter | RoomWriter | None = None
+        self._writer: WriterThread | None = None
         self._flows: dict[str, TrackFlow] = {}
         self._undo: list[Callable[[], None]] = []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from lknb.codec.video_decoder import VideoDecoder
 from lknb.errors import MediaError
 from lknb.logic.timeline import Timeline
 from lknb.rtc.recorded_line import RecordedLine
-from lknb.rtc.wakeup import Wakeup
+from lknb.rtc.writer_thread import WriterThread
 from lknb.wire.frame import EncodedFrame
 
 if TYPE_CHECKING:
@@ -50,39 +49,24 @@ _MAX_WAITING_FRAMES = 6_000
 """Frames of a track that wait for a thread that does not get to run: a minute and more."""
 
 
-class RoomWriter:
+class RoomWriter(WriterThread):
     """Writes what `put` gives it of the tracks that `show` names, from everybody's first picture on, at most 2 s later.
 
-    The thread begins with `start` and ends some time after `stop`, or when nothing more is wanted. `show`, `put` and `stop`
-    may be called from any thread. `on_lost` is called with the name of a track of which nothing can be made before a key
-    frame.
+    `show` and `put` may be called from any thread. `on_lost` is called with the name of a track of which nothing can be made
+    before a key frame.
     """
 
     def __init__(self, path: Path, *, on_lost: Callable[[str], None]) -> None:
-        self.began_us: int | None = None
-        self.duration_us: int | None = None
-        """How long the recording is, once it has finished."""
-        self.error: MediaError | None = None
-        self.finished = False
-        self.changed = Wakeup()
-        """Notified when it has begun, failed, or finished."""
-        self._path = path
+        super().__init__(path)
         self._on_lost = on_lost
-        self._condition = threading.Condition()
         self._lines: dict[str, RecordedLine] = {}
         self._plans: deque[tuple[int, Sequence[str], Sequence[str]]] = deque()
         """From when on which pictures are seen, and which sounds are heard."""
         self._pictures: Sequence[str] = ()
         self._sounds: Sequence[str] = ()
-        self._overrun = False
-        self._stop_us: int | None = None
         self._collage = Collage(WIDTH, HEIGHT)
         self._mix = SoundMix(_CHANNELS)
         self._drawn: list[av.VideoFrame] = []
-
-    def start(self) -> None:
-        """Let the thread run."""
-        threading.Thread(target=self._run, name="lknb-room-writer", daemon=True).start()
 
     def show(self, pictures: Sequence[str], sounds: Sequence[str]) -> None:
         """From now on these tracks are in it, the pictures in this order; of others nothing more comes."""
@@ -102,24 +86,8 @@ class RoomWriter:
             self._overrun = len(line.frames) >= _MAX_WAITING_FRAMES
             line.put(frame)
 
-    def stop(self) -> None:
-        """Record what was captured up to now, and finish. Harmless twice."""
-        with self._condition:
-            if self._stop_us is None:
-                self._stop_us = now_us()
-            self._condition.notify_all()
-
-    def _run(self) -> None:
-        try:
-            self._record()
-        except MediaError as error:
-            self.error = error
-        except Exception as error:
-            self.error = MediaError(f"recording {self._path.name!r} failed: {error!r}")
-        with self._condition:
-            self.finished = True
-            self._lines.clear()
-        self.changed.notify()
+    def _forget(self) -> None:
+        self._lines.clear()
 
     def _record(self) -> None:
         check_writable(self._path)
