@@ -16,11 +16,11 @@ from lknb.rtc.room import Room
 from lknb.rtc.room_info import RoomEvents
 from lknb.rtc.room_writer import HEIGHT, WIDTH, RoomWriter
 from lknb.rtc.track import Track
-from lknb.rtc.track_flow import Take, TrackFlow
+from lknb.rtc.track_flow import Size, Take, TrackFlow
 
 _EVENTS: Final[tuple[RoomEvents, ...]] = (
     "track_subscribed", "track_unsubscribed", "local_track_published", "local_track_unpublished",
-    "track_muted", "track_unmuted", "reconnected",
+    "track_muted", "track_unmuted",
 )  # fmt: skip
 
 
@@ -35,6 +35,7 @@ class RoomRecording:
         self._kinds = kinds_of(path)
         self._flows: dict[str, TrackFlow] = {}
         self._takes: dict[str, Take] = {}
+        self._sizes: dict[str, Size | None] = {}
         self.writer = RoomWriter(path, on_lost=self._request_keyframe)
 
     def open(self) -> None:
@@ -67,9 +68,13 @@ class RoomRecording:
             self._detach(sid)
         for sid, track in tracks.items():
             size = (WIDTH // columns, HEIGHT // max(1, rows)) if track in shown else None
+            # to attach it again asks for a key frame: not of everybody because somebody has muted a microphone
+            if sid in self._flows and self._sizes[sid] == size:
+                continue
             take = self._takes.setdefault(sid, partial(self.writer.put, sid))
             with contextlib.suppress(DisconnectedError):
                 self._flows[sid] = TrackFlow.attach(track, take, size)
+                self._sizes[sid] = size
 
     def _tracks(self) -> Mapping[str, Track]:
         everybody = (*self._room.remote_participants.values(), self._room.local_participant)
