@@ -6,6 +6,7 @@ LiveKit: pkg/service/wsprotocol.go, client-sdk-js src/api/SignalClient.ts.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -115,22 +116,28 @@ class SignalSocket:
             self._outbox.put_nowait(request)
 
     async def flush_and_close(self) -> None:
-        """Send what is queued, say goodbye, close. Takes at most about a second."""
+        """Send what is queued, then `close`. Each takes at most a second."""
         if not self._closed and self._tasks:
             self._outbox.put_nowait(None)
             await asyncio.wait(self._tasks[1:2], timeout=_CLOSE_TIMEOUT_S)
         await self.close()
 
     async def close(self) -> None:
-        """Close at once; idempotent."""
+        """Close, when the server has said goodbye too, or after a second; idempotent."""
         self._closed = True
-        current = asyncio.current_task()
-        tasks = [task for task in self._tasks if task is not current]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._socket.close()
-        await self._http.close()
+        try:
+            # Before the reader ends: a socket that is not read any more hangs up without the server's goodbye. A server
+            # that writes to it then gets a reset, and does not read our last words.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                    await self._socket.close()
+        finally:
+            current = asyncio.current_task()
+            tasks = [task for task in self._tasks if task is not current]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._http.close()
 
     async def _read(self) -> None:
         async for message in self._socket:

@@ -84,7 +84,11 @@ async def serve_session(registry: RoomRegistry, request: web.Request) -> web.Str
         raise web.HTTPNotFound(headers=CORS)
     room = registry.create(grant.video.room)
     socket = web.WebSocketResponse(heartbeat=10.0, max_msg_size=limits.SIGNAL_MESSAGE_BYTES, compress=False)
-    await socket.prepare(request)
+    try:
+        await socket.prepare(request)
+    except ConnectionError:
+        # whoever asked has hung up meanwhile, which is no fault
+        return web.Response()
     signal = SignalLink(socket)
     registry.signals.add(signal)
     try:

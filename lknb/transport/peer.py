@@ -140,6 +140,8 @@ class PeerTransport:
         try:
             async with asyncio.timeout(timeout_s):
                 await self._connecting
+            if not self._dtls_up:
+                raise TransportError("the peer closed the connection as soon as it was up")
         except BaseException as error:
             closed_meanwhile = self._closing is not None
             if not closed_meanwhile:

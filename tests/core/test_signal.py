@@ -23,11 +23,14 @@ class FakeServer:
         self.first = [rtc.SignalResponse(join=rtc.JoinResponse(participant=models.ParticipantInfo(sid="PA_1")))]
         self.heard: list[rtc.SignalRequest] = []
         self.answers_pings = True
+        self.autoclose = True
+        """Whether a goodbye is answered at once; else the connection stays until `hang_up` is set."""
+        self.hang_up = asyncio.Event()
         self.socket: web.WebSocketResponse | None = None
         self.closed = asyncio.Event()
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
-        self.socket = socket = web.WebSocketResponse()
+        self.socket = socket = web.WebSocketResponse(autoclose=self.autoclose)
         await socket.prepare(request)
         for response in self.first:
             await socket.send_bytes(response.SerializeToString())
@@ -35,6 +38,8 @@ class FakeServer:
             if message.type is WSMsgType.BINARY:
                 await self._hear(rtc.SignalRequest.FromString(message.data))
         self.closed.set()
+        if not self.autoclose:
+            await self.hang_up.wait()
         return socket
 
     async def _hear(self, request: rtc.SignalRequest) -> None:
@@ -120,6 +125,40 @@ async def test_leaving_sends_what_is_queued_first(server):
         await wait_until(server.closed.is_set)
         assert server.kinds() == ["ping"] * 50 + ["leave"]
         client.signal.send(rtc.SignalRequest(ping=1))
+
+
+async def test_whoever_leaves_hears_the_server_out(server):
+    # hanging up at once would reset a connection on which the server still talks, and lose it our last words
+    server.autoclose = False
+    async with serving(server) as address:
+        client = await connect(address)
+        client.signal.send(rtc.SignalRequest(leave=rtc.LeaveRequest()))
+        leaving = asyncio.create_task(client.signal.flush_and_close())
+        await wait_until(server.closed.is_set)
+        for n in range(20):
+            await server.say(rtc.SignalResponse(pong=n))
+            await asyncio.sleep(0)
+        assert not leaving.done()
+        assert server.kinds() == ["leave"]
+        server.hang_up.set()
+        await leaving
+
+
+async def test_a_server_that_never_says_goodbye_is_left_all_the_same(server):
+    server.autoclose = False
+    async with serving(server) as address:
+        client = await connect(address)
+        leaving = asyncio.create_task(client.signal.flush_and_close())
+        await wait_until(server.closed.is_set)
+
+        async def talk() -> bool:
+            with contextlib.suppress(ConnectionError):
+                await server.say(rtc.SignalResponse(pong=1))
+            return leaving.done()
+
+        await wait_until(talk, 5.0)
+        await leaving
+        server.hang_up.set()
 
 
 async def test_pings_go_out_and_measure_the_round_trip(server):

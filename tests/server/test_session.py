@@ -463,3 +463,20 @@ async def test_a_section_of_another_kind_is_rejected(join: Join) -> None:
     await alice.wait_for("answer", lambda m: m.id == 50)
     assert alice.answer is not None
     assert [s.rejected for s in alice.answer.media if s.kind == "text"] == [True]
+
+
+async def test_whoever_hangs_up_before_the_answer_leaves_no_trace(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = make_token("hasty", "room")
+    request = (
+        f"GET /rtc?access_token={token} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    for _ in range(50):
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(request.encode())
+        writer.transport.abort()
+    room = server.registry.create("room")
+    await wait_until(lambda: not server.registry.signals and not room.participants)
+    assert not caplog.records

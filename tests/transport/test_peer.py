@@ -148,6 +148,21 @@ async def test_goodbye_of_the_peer_is_final() -> None:
         assert pair.server.peer.counters.rtp_sent == sent
 
 
+async def test_a_goodbye_right_behind_the_handshake_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_pair() as pair:
+        await pair.gather()
+
+        async def start_late(port: int, max_message_size: int) -> None:
+            await wait_until(lambda: pair.client.peer.state == "connected", 2.0)
+            await pair.client.peer.close()
+            await wait_until(lambda: "failed" in pair.server.states, 2.0)
+
+        monkeypatch.setattr(pair.server.peer, "start_sctp", start_late)
+        server, _ = await asyncio.gather(*pair.starting(sctp=True), return_exceptions=True)
+        assert isinstance(server, TransportError)
+        assert "as soon as it was up" in str(server)
+
+
 async def test_media_right_behind_the_handshake_is_not_lost() -> None:
     async with open_pair() as pair:
         await pair.gather()

@@ -274,10 +274,13 @@ async def test_a_join_can_be_cancelled_at_any_point(
         joined += 1
         await room.disconnect()
 
-    async def only_bob() -> bool:
-        return await identities(server, name) == ["bob"]
+    there: list[str] = []
 
-    await wait_until(only_bob)
+    async def only_bob() -> bool:
+        there[:] = await identities(server, name)
+        return there == ["bob"]
+
+    await wait_until(only_bob, what=lambda: there)
     assert (await join("after")).isconnected()
 
 
