@@ -58,8 +58,8 @@ class Resampler:
             if not isinstance(rate_hz, Integral) or not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
                 raise FrameError(f"expected a sample rate of {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz, got {rate_hz!r}")
         for channels in (from_channels, to_channels):
-            if channels not in _LAYOUTS:
-                raise FrameError(f"expected 1 or 2 channels, got {channels}")
+            if not isinstance(channels, Integral) or channels not in _LAYOUTS:
+                raise FrameError(f"expected 1 or 2 channels, got {channels!r}")
         self._from_rate_hz = from_rate_hz
         self._from_channels = from_channels
         self._to_channels = to_channels

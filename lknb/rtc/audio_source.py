@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from lknb.codec.clock import AUDIO_CLOCK_HZ, now_us
 from lknb.codec.resample import Resampler, to_samples
 from lknb.core.source.samples import PAUSE_US
 from lknb.errors import CoreError, FrameError
+from lknb.rtc.argument import is_number
 from lknb.rtc.audio_frame import AudioFrame
 from lknb.rtc.core_source import audio_parameters
 from lknb.rtc.source import Encoding, Kind, OpenSource
@@ -52,8 +54,8 @@ class AudioSource:
         queue_size_ms: int = 1000,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        if queue_size_ms < 0:
-            raise FrameError(f"expected a queue of 0 ms or more, got {queue_size_ms}")
+        if not is_number(queue_size_ms) or not 0 <= queue_size_ms < math.inf:
+            raise FrameError(f"expected a queue of 0 ms or more, got {queue_size_ms!r}")
         self._sample_rate_hz = sample_rate
         self._channels = num_channels
         self._resampler = Resampler(sample_rate, num_channels, AUDIO_CLOCK_HZ, num_channels)

@@ -14,6 +14,7 @@ from lknb.codec.clock import AUDIO_CLOCK_HZ, now_us
 from lknb.codec.resample import Resampler
 from lknb.codec.sample_queue import SampleQueue
 from lknb.errors import FrameError, MediaError
+from lknb.rtc.argument import check_whole, is_whole
 from lknb.rtc.audio_frame import AudioFrame
 from lknb.rtc.enumeration import TrackKind, TrackSource
 from lknb.rtc.frame_reader import FrameReader
@@ -128,18 +129,22 @@ class AudioStream(MediaStream[AudioFrameEvent, AudioFrameEvent]):
         """`loop` has no effect: the stream belongs to whoever iterates it.
 
         Raises `TrackError` for a track that is no audio, `FrameError` for a rate, channels or a size that cannot be
-        had, and `MediaError` for `NoiseCancellationOptions`.
+        had, `MediaError` for `NoiseCancellationOptions`, and TypeError or ValueError for what is none of these.
         """
         super().__init__(track, participant, track_source)
+        check_whole("capacity", capacity, 0)
+        # 0 is the default, as in livekit.rtc
         self._frame_ms = frame_size_ms or _DEFAULT_FRAME_MS
-        if not 1 <= self._frame_ms <= _MAX_FRAME_MS:
-            raise FrameError(f"expected frames of 1 to {_MAX_FRAME_MS} ms, got {frame_size_ms}")
+        if not is_whole(self._frame_ms) or not 1 <= self._frame_ms <= _MAX_FRAME_MS:
+            raise FrameError(f"expected frames of 1 to {_MAX_FRAME_MS} ms, in whole numbers, got {frame_size_ms!r}")
         # a rate or channels that cannot be had are told here, not in the first iteration
         Resampler(AUDIO_CLOCK_HZ, num_channels, sample_rate, num_channels)
         if isinstance(noise_cancellation, NoiseCancellationOptions):
             raise MediaError(
                 "noise cancellation modules of LiveKit Cloud do not run in lknb; pass a FrameProcessor or None"
             )
+        if noise_cancellation is not None and not callable(getattr(noise_cancellation, "_process", None)):
+            raise TypeError(f"noise_cancellation is a FrameProcessor or None, not {noise_cancellation!r}")
         self._sample_rate_hz = sample_rate
         self._channels = num_channels
         self._kept = capacity if capacity > 0 else max(1, round(_KEPT_S * 1000 / self._frame_ms))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lknb.codec.clock import AUDIO_CLOCK_HZ, now_us
 from lknb.errors import FrameError, MediaError
+from lknb.rtc.argument import is_number
 from lknb.rtc.audio_frame import AudioFrame
 from lknb.rtc.audio_source import AudioSource
 from lknb.rtc.core_source import check_number
@@ -44,7 +45,8 @@ class AVSynchronizer:
     there: the one is sent with what is pushed of the other then. Without sound the pictures go by the clock.
 
     `push` waits while `video_queue_size_ms` of pictures are queued, or while the queue of the audio source is full. To be
-    made where an event loop runs. Raises `MediaError` for a frame rate that is not above 0, and for other sources.
+    made where an event loop runs. Raises `MediaError` for a frame rate that is not above 0, a size below 0 (0 is no
+    limit), and for other sources.
     """
 
     def __init__(
@@ -60,6 +62,8 @@ class AVSynchronizer:
         check_number("the size of the queue", video_queue_size_ms)
         if not video_fps > 0:
             raise MediaError(f"expected a frame rate above 0, got {video_fps}")
+        if video_queue_size_ms < 0:
+            raise MediaError(f"expected a queue of 0 ms (for no limit) or more, got {video_queue_size_ms}")
         if not isinstance(audio_source, AudioSource) or not isinstance(video_source, VideoSource):
             raise MediaError(f"expected an AudioSource and a VideoSource, got {audio_source!r} and {video_source!r}")
         self._audio_source = audio_source
@@ -88,6 +92,8 @@ class AVSynchronizer:
         cannot be sent, and nothing of it is queued; `MediaError` after `aclose`.
         """
         self._check_running()
+        if timestamp is not None and not is_number(timestamp):
+            raise FrameError(f"expected a timestamp in seconds, got {timestamp!r}")
         if isinstance(frame, AudioFrame) or (isinstance(frame, np.ndarray) and frame.dtype != np.uint8):
             is_first = self._first_sample is None
             if is_first:

@@ -9,11 +9,12 @@ from typing import Any
 
 from lknb.errors import LknbError, MediaDevicesError
 from lknb.logic.member import Member
+from lknb.rtc.argument import check_flag
 from lknb.rtc.core_room import CoreRoom
 from lknb.rtc.device_bridge import DeviceKind
 from lknb.rtc.local_device import LocalDevices
-from lknb.rtc.option import TrackPublishOptions
-from lknb.rtc.page_source import AudioCaptureOptions, ScreenShareCaptureOptions, VideoCaptureOptions
+from lknb.rtc.option import TrackPublishOptions, check_publish_options
+from lknb.rtc.page_source import AudioCaptureOptions, ScreenShareCaptureOptions, VideoCaptureOptions, check_capture
 from lknb.rtc.participant import Participant
 from lknb.rtc.source import MediaSource
 from lknb.rtc.track import LocalTrack
@@ -73,8 +74,10 @@ class CapturingParticipant(Participant):
         there is none. A camera that was published from another source is muted and unmuted all the same. Without
         `publish` the browser encodes H264, or VP8 if it must.
 
-        Raises MediaDevicesError, whose text says what to do, and PublishTrackError.
+        Raises MediaDevicesError, whose text says what to do, and PublishTrackError; TypeError or ValueError for arguments
+        that are none.
         """
+        _check(enabled, capture, VideoCaptureOptions, publish)
         if enabled:
             return await self._devices.enable("camera", capture, publish)
         return await self._devices.disable("camera")
@@ -86,6 +89,7 @@ class CapturingParticipant(Participant):
         publish: TrackPublishOptions | None = None,
     ) -> LocalTrackPublication | None:
         """As `set_camera_enabled`, for the microphone; muted it sends nothing, and the page keeps the device."""
+        _check(enabled, capture, AudioCaptureOptions, publish)
         if enabled:
             return await self._devices.enable("microphone", capture, publish)
         return await self._devices.disable("microphone")
@@ -101,6 +105,7 @@ class CapturingParticipant(Participant):
         Browsers want a click or a key just before: where there was none, the buttons of `ControlBar` ask for a click, and
         the call waits for it, a minute at most. Raises as `set_camera_enabled`.
         """
+        _check(enabled, capture, ScreenShareCaptureOptions, publish)
         if enabled:
             return await self._devices.share_screen(capture or ScreenShareCaptureOptions(), publish)
         await self._devices.disable("screen_audio")
@@ -145,8 +150,16 @@ class CapturingParticipant(Participant):
         return self._devices.active(_device_of(kind))
 
 
+def _check(enabled: bool, capture: object, kind: type, publish: object) -> None:
+    check_flag("enabled", enabled)
+    if capture is not None:
+        check_capture(capture, kind)
+    if publish is not None:
+        check_publish_options(publish)
+
+
 def _device_of(kind: str) -> DeviceKind:
-    device = _DEVICE_KINDS.get(kind)
+    device = _DEVICE_KINDS.get(kind) if isinstance(kind, str) else None
     if device is None:
         raise ValueError(f"a device that can be switched is {' or '.join(_DEVICE_KINDS)}, not {kind!r}")
     return device

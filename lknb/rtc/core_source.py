@@ -6,10 +6,10 @@ import contextlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from lknb.errors import CoreError, MediaError
+from lknb.rtc.argument import is_number
 from lknb.rtc.source import Encoding, Kind, OpenSource, frame_layers
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class RunningSource(ABC):
 
 def check_number(what: str, number: float) -> None:
     """Raise `MediaError` unless it is a finite number: only such can be told to the core."""
-    if not isinstance(number, Real) or not math.isfinite(number):
+    if not is_number(number) or not math.isfinite(number):
         raise MediaError(f"{what} is a finite number, not {number!r}")
 
 

@@ -31,7 +31,7 @@ from lknb.rtc.data_packet import (
     build_transcription_packet,
     build_user_packet,
 )
-from lknb.rtc.option import ParticipantTrackPermission, TrackPublishOptions
+from lknb.rtc.option import ParticipantTrackPermission, TrackPublishOptions, check_publish_options
 from lknb.rtc.source import Encoding, MediaSource
 from lknb.rtc.track import LocalAudioTrack, LocalTrack, LocalTrackBase, LocalVideoTrack
 from lknb.rtc.track_publication import LocalTrackPublication
@@ -83,8 +83,8 @@ class LocalParticipant(CapturingParticipant):
     ) -> LocalTrackPublication:
         """Publish a track, or a source (`VideoSource`, `TestPattern`, ...), which becomes a track named after its kind.
 
-        Raises PublishTrackError: refused by the server, already published, a codec or a source that does not work, or no
-        room to publish in. When cancelled, nothing is published.
+        Raises PublishTrackError: refused by the server, already published, an option that is none, a codec or a source that does
+        not work, or no room to publish in. When cancelled, nothing is published.
         """
         options = options if options is not None else TrackPublishOptions()
         local = _as_track(track)
@@ -183,6 +183,7 @@ class LocalParticipant(CapturingParticipant):
         self._core.send_signal(rtc.SignalRequest(subscription_permission=permission))
 
     async def _add_track(self, track: LocalTrackBase, options: TrackPublishOptions) -> tuple[models.TrackInfo, int]:
+        check_publish_options(options)
         source = track._source
         opened = await source.open(self._core.client, Encoding.of(source.kind, options))
         try:

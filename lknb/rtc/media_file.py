@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from lknb.codec.layer import MIN_SIDE_PIXELS
 from lknb.errors import MediaError
+from lknb.rtc.argument import check_flag, check_kind, check_text, check_whole
 from lknb.rtc.core_source import RunningSource, audio_parameters, check_number, video_parameters
 from lknb.rtc.source import Encoding, Kind
 from lknb.rtc.wakeup import Wakeup
@@ -25,7 +27,8 @@ class MediaFile:
     `max_height`. The file begins with its first publication, or stands still first when `paused`.
 
     Publishing raises `PublishTrackError`, which has as its cause what is wrong with the file: `MediaNotFoundError`,
-    `NoSuchStreamError` (no pictures, or no sound), or `UnreadableMediaError`.
+    `NoSuchStreamError` (no pictures, or no sound), or `UnreadableMediaError`. Making one raises `MediaError` for what is no
+    position, TypeError and ValueError for other arguments that are none.
     """
 
     def __init__(
@@ -40,18 +43,27 @@ class MediaFile:
         format: str | None = None,
         options: Mapping[str, str] | None = None,
     ) -> None:
-        check_number("a position", position_s)
-        self.path = os.fspath(path)
+        check_position(position_s)
+        for what, flag in (("loop", loop), ("paused", paused), ("passthrough", passthrough)):
+            check_flag(what, flag)
+        check_whole("max_height", max_height, MIN_SIDE_PIXELS)
+        if format is not None:
+            check_text("format", format)
+        if options is not None:
+            check_kind("options", options, Mapping)
+            for text in (*options, *options.values()):
+                check_text("an option of FFmpeg", text)
+        self.path = os.fsdecode(path)
         self.video = FileTrack(self, "video")
         self.audio = FileTrack(self, "audio")
         self._settings: dict[str, Any] = {
             # the core has a working directory of its own
             "path": self.path if "://" in self.path or format else os.path.abspath(os.path.expanduser(self.path)),
-            "loop": loop,
-            "paused": paused,
-            "position_s": position_s,
-            "passthrough": passthrough,
-            "max_height": max_height,
+            "loop": bool(loop),
+            "paused": bool(paused),
+            "position_s": float(position_s),
+            "passthrough": bool(passthrough),
+            "max_height": int(max_height),
             "format": format,
             "options": dict(options or {}),
         }
@@ -70,10 +82,10 @@ class MediaFile:
     async def seek(self, position_s: float) -> None:
         """Go to this second, pictures and sound; what is sent as it is, is encoded again up to the next key frame. Raises
         `MediaError` for what is no position, and when the file cannot be rewound, `CoreError`."""
-        check_number("a position", position_s)
+        check_position(position_s)
         if not (self.video._open or self.audio._open):
-            self._settings["position_s"] = position_s
-        await self._control("seek", position_s=position_s)
+            self._settings["position_s"] = float(position_s)
+        await self._control("seek", position_s=float(position_s))
 
     @property
     def duration(self) -> float | None:
@@ -90,8 +102,9 @@ class MediaFile:
 
     async def set_loop(self, loop: bool) -> None:
         """Whether the file begins again at its end. Raises `CoreError`."""
-        self._settings["loop"] = loop
-        await self._control("loop", loop=loop)
+        check_flag("loop", loop)
+        self._settings["loop"] = bool(loop)
+        await self._control("loop", loop=bool(loop))
 
     async def wait_for_end(self) -> None:
         """Wait until what is published of the file has ended. Raises `MediaError` when it ended with a fault."""
@@ -114,6 +127,13 @@ class MediaFile:
 
     def __repr__(self) -> str:
         return f"rtc.MediaFile({self.path!r})"
+
+
+def check_position(position_s: float) -> None:
+    """Raise `MediaError` unless it is a finite number of 0 or more."""
+    check_number("a position", position_s)
+    if position_s < 0:
+        raise MediaError(f"a position is 0 s or more, not {position_s}")
 
 
 class FileTrack(RunningSource):

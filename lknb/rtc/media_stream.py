@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from weakref import WeakSet
 
 from lknb.errors import DisconnectedError, TrackError
-from lknb.rtc.enumeration import TrackKind
+from lknb.rtc.argument import as_member
+from lknb.rtc.enumeration import TrackKind, TrackSource
 from lknb.rtc.frame_reader import FrameReader
 from lknb.rtc.track_flow import ReadableTrack
 from lknb.rtc.wakeup import Wakeup
@@ -63,6 +64,12 @@ class MediaStream(ABC, Generic[T, E]):
     ) -> None:
         if track is None and (participant is None or track_source is None):
             raise TypeError("expected a track, or a participant and a track source")
+        if track is not None and not hasattr(track, "kind"):
+            raise TypeError(f"expected a track, got {track!r}: that of a publication is its .track")
+        if track is None:
+            if not hasattr(participant, "track_publications"):
+                raise TypeError(f"expected a participant, got {participant!r}")
+            track_source = as_member("track_source", track_source, TrackSource)
         if track is not None and track.kind != self._kind:
             raise TrackError(f"{type(self).__name__} cannot read {track!r}")
         self._track = track

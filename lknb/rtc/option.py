@@ -11,6 +11,7 @@ import copy
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, Self
 
+from lknb.rtc.argument import as_member, check_flag, check_kind, check_text
 from lknb.rtc.enumeration import (
     ContinualGatheringPolicy,
     DegradationPreference,
@@ -25,6 +26,14 @@ class Message:
     """What the options below have of a protobuf message."""
 
     __slots__ = ()
+
+    def __post_init__(self) -> None:
+        # None leaves a field as it is when it is not given
+        unset = [each.name for each in _fields(self) if getattr(self, each.name) is None and each.default is not None]
+        if unset:
+            plain = type(self)()
+            for name in unset:
+                setattr(self, name, getattr(plain, name))
 
     def CopyFrom(self, other: Self) -> None:
         """Take over all fields of another one, which is not shared afterwards. Raises TypeError for another class."""
@@ -135,6 +144,25 @@ class RoomOptions:
     """Options of incoming data streams; no effect."""
     adaptive_stream: bool = False
     """Have the server pause what nobody sees or reads, and send the rest no larger than it is shown (livekit-client)."""
+
+
+def check_publish_options(options: Any) -> None:
+    """Raise TypeError or ValueError for what is no `TrackPublishOptions`, and for a field that cannot be what it is.
+
+    Limits and codecs are those of `lknb.rtc.source.Encoding`.
+    """
+    check_kind("options", options, TrackPublishOptions)
+    check_kind("video_encoding", options.video_encoding, VideoEncoding)
+    check_kind("audio_encoding", options.audio_encoding, AudioEncoding)
+    for name in ("dtx", "red", "simulcast", "preconnect_buffer"):
+        flag = getattr(options, name)
+        if flag is not None:
+            check_flag(name, flag)
+    check_text("stream", options.stream)
+    check_text("scalability_mode", options.scalability_mode)
+    as_member("source", options.source, TrackSource)
+    as_member("video_encoder", options.video_encoder, VideoEncoderBackend)
+    as_member("degradation_preference", options.degradation_preference, DegradationPreference)
 
 
 def connect_options(options: RoomOptions) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from lknb.errors import MediaDevicesError
+from lknb.rtc.argument import check_flag, check_kind, check_text, check_whole, is_number
 from lknb.rtc.core_source import RunningSource
 from lknb.rtc.device_bridge import choose_page
 from lknb.rtc.source import Encoding
@@ -45,6 +47,21 @@ class ScreenShareCaptureOptions:
     width: int = 1920
     height: int = 1080
     fps: float = 30.0
+
+
+def check_capture(options: Any, kind: type) -> None:
+    """Raise TypeError or ValueError for what is not options of this kind, and for a field that cannot be asked for."""
+    check_kind("capture", options, kind)
+    for name, value in ((each.name, getattr(options, each.name)) for each in fields(options)):
+        if name == "device_id":
+            check_text(name, value)
+        elif name in ("width", "height"):
+            check_whole(name, value, 1)
+        elif name == "fps":
+            if not is_number(value) or not 0 < value < math.inf:
+                raise ValueError(f"fps is a number above 0, not {value!r}")
+        else:
+            check_flag(name, value)
 
 
 CaptureOptions: TypeAlias = VideoCaptureOptions | AudioCaptureOptions | ScreenShareCaptureOptions

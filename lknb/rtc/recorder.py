@@ -12,6 +12,7 @@ from types import TracebackType
 from lknb.codec.clock import now_us
 from lknb.codec.recording import check_path, kinds_of
 from lknb.errors import MediaError, TrackError
+from lknb.rtc.argument import check_seconds, check_text
 from lknb.rtc.enumeration import TrackKind, TrackSource
 from lknb.rtc.frame_writer import FrameWriter
 from lknb.rtc.participant import Participant
@@ -56,7 +57,8 @@ class Recorder:
     2 seconds or another was asked for. The layer that is subscribed is what is recorded, and when it changes so does the
     size within a file that is not encoded again. What is published later is not in it.
 
-    Raises `MediaError` for another suffix, `TrackError` for a source that is none of these.
+    Raises `MediaError` for another suffix, `TrackError` for a source that is none of these, TypeError and ValueError for a
+    participant or a timeout that is none.
     """
 
     def __init__(
@@ -75,6 +77,11 @@ class Recorder:
                 f"expected a track, a participant or a room to record, got {source!r}: somebody is recorded by identity with "
                 "Recorder(room, path, participant=...), a publication by its .track"
             )
+        if participant is not None and not isinstance(source, Room):
+            raise TrackError(f"participant= names somebody of a room, but {source!r} is what is recorded")
+        if participant is not None:
+            check_text("participant", participant)
+        check_seconds("timeout", timeout)
         self._source = source
         self._participant = participant
         self._timeout_s = timeout

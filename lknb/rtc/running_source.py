@@ -78,6 +78,7 @@ class Tone(RunningSource):
 
     async def set_volume(self, volume: float) -> None:
         """Change the volume, also while it sounds. Raises `MediaError` outside 0 to 1, `CoreError`."""
+        check_number("a volume", volume)
         if not 0 <= volume <= 1:
             raise MediaError(f"a volume is 0 to 1, not {volume}")
         self.volume = volume

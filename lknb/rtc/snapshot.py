@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lknb.codec.pixel import to_array
 from lknb.errors import DisconnectedError, TrackError
+from lknb.rtc.argument import check_seconds
 from lknb.rtc.enumeration import TrackKind
 from lknb.rtc.frame_reader import FrameReader
 from lknb.rtc.track_flow import ReadableTrack, Size, check_size
@@ -31,10 +32,12 @@ async def take_snapshot(
     the pictures are smaller than `expected`, as they are when only a small view asked for them so far, it waits for larger
     ones, up to two seconds.
 
-    Raises `TrackError` when none comes within `timeout` seconds, when the track ends, and for a track that is no video.
+    Raises `TrackError` when none comes within `timeout` seconds, when the track ends, and for a track that is no video;
+    TypeError and ValueError for a timeout or a size that is none.
     """
     if track.kind != TrackKind.KIND_VIDEO:
         raise TrackError(f"there is no picture of {track!r}")
+    check_seconds("timeout", timeout)
     reader = FrameReader(track, PictureDecoder(), kept=1, size=check_size(size))
     loop = asyncio.get_running_loop()
     end = loop.time() + timeout

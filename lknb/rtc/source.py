@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from lknb.codec.layer import Layer
 from lknb.errors import MediaError
+from lknb.rtc.argument import is_number
 from lknb.rtc.enumeration import VideoCodec
 
 if TYPE_CHECKING:
@@ -44,18 +45,19 @@ class Encoding:
             ("video_encoding.max_bitrate", options.video_encoding.max_bitrate),
             ("video_encoding.max_framerate", options.video_encoding.max_framerate),
         ):
-            if not isinstance(limit, int | float) or not 0 <= limit <= _MOST:
+            if not is_number(limit) or not 0 <= limit <= _MOST:
                 raise MediaError(f"{name} is 0, for the preset, or a positive number, not {limit!r}")
-        dtx = options.dtx is not False
+        dtx = options.dtx is None or bool(options.dtx)
         if kind == "audio":
             return cls("opus", max_bitrate_bps=int(options.audio_encoding.max_bitrate) or None, dtx=dtx)
-        codec = _ENCODED.get(options.video_codec)
+        wanted = options.video_codec
+        codec = _ENCODED.get(VideoCodec.__members__.get(wanted, -1) if isinstance(wanted, str) else wanted)
         if codec is None:
             known = {int(codec): codec.name for codec in VideoCodec}
-            name = known.get(options.video_codec, f"video codec {options.video_codec!r}")
+            name = known.get(wanted, f"video codec {wanted!r}")
             raise MediaError(f"{name} is not encoded by lknb; choose VideoCodec.VP8 or VideoCodec.H264")
         video = options.video_encoding
-        simulcast = options.simulcast is not False
+        simulcast = options.simulcast is None or bool(options.simulcast)
         return cls(codec, simulcast, int(video.max_bitrate) or None, video.max_framerate or None)
 
 

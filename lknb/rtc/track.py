@@ -11,6 +11,7 @@ from livekit.protocol import models
 from lknb.core.client import CoreClient
 from lknb.errors import DisconnectedError, TrackError
 from lknb.logic.member import Member, TrackEntry
+from lknb.rtc.argument import check_text
 from lknb.rtc.core_room import CoreRoom
 from lknb.rtc.display import display_view
 from lknb.rtc.enumeration import StreamState, TrackKind, track_kind
@@ -202,7 +203,8 @@ class LocalVideoTrack(LocalTrackBase, PictureTrack):
     @staticmethod
     def create_video_track(name: str, source: MediaSource) -> LocalVideoTrack:
         """A track that sends what `source` gives, once it is published. Raises TrackError when it is no video source."""
-        if source.kind != "video":
+        check_text("the name of a track", name)
+        if getattr(source, "kind", None) != "video":
             raise TrackError(f"a video track needs a video source, not {source!r}")
         return LocalVideoTrack(name, models.TrackType.VIDEO, source)
 
@@ -213,7 +215,8 @@ class LocalAudioTrack(LocalTrackBase):
     @staticmethod
     def create_audio_track(name: str, source: MediaSource) -> LocalAudioTrack:
         """A track that sends what `source` gives, once it is published. Raises TrackError when it is no audio source."""
-        if source.kind != "audio":
+        check_text("the name of a track", name)
+        if getattr(source, "kind", None) != "audio":
             raise TrackError(f"an audio track needs an audio source, not {source!r}")
         return LocalAudioTrack(name, models.TrackType.AUDIO, source)
 

@@ -8,12 +8,13 @@ import math
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from lknb.core.source.frames import frame_from_header
 from lknb.errors import WireError
 from lknb.logic.throttle import Throttle
+from lknb.rtc.argument import is_number
 from lknb.wire.frame import EncodedFrame
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def check_size(size: Size | None) -> Size | None:
     """The size a reader asks for. Raises ValueError unless it is two positive numbers."""
     if size is None:
         return None
+    if not isinstance(size, Sequence) or len(size) != 2 or not all(map(is_number, size)):
+        raise ValueError(f"a size is (width, height) in pixels, not {size!r}")
     width, height = size
     if not (0 < width < math.inf and 0 < height < math.inf):
         raise ValueError(f"a size of {width}x{height} pixels cannot be asked for")

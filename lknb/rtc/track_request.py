@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from livekit.protocol import models, rtc
 
+from lknb.rtc.argument import as_member
+from lknb.rtc.enumeration import TrackSource
 from lknb.rtc.option import TrackPublishOptions
 from lknb.rtc.source import OpenSource
 
@@ -26,7 +28,7 @@ def build_track_request(
         name=name,
         type=models.TrackType.VIDEO if source.kind == "video" else models.TrackType.AUDIO,
         # the numbers of the sources are those of the protocol
-        source=int(options.source),  # type: ignore[arg-type]
+        source=int(as_member("source", options.source, TrackSource)),  # type: ignore[arg-type]
         muted=muted,
         stream=options.stream,
     )
@@ -34,7 +36,7 @@ def build_track_request(
         _describe_video(request, source)
     else:
         request.stereo = source.stereo
-        request.disable_dtx = options.dtx is False or source.stereo
+        request.disable_dtx = source.stereo or (options.dtx is not None and not options.dtx)
         request.disable_red = True
     return request
 

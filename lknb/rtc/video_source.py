@@ -18,6 +18,7 @@ from lknb.codec.clock import now_us
 from lknb.codec.layer import MIN_SIDE_PIXELS, plan_layers
 from lknb.codec.simulcast import LayerEncoder
 from lknb.errors import CoreError, FrameError, MediaError
+from lknb.rtc.argument import check_flag
 from lknb.rtc.capture_clock import CaptureClock
 from lknb.rtc.source import Encoding, Kind, OpenSource
 from lknb.rtc.video_buffer_type import VideoBufferType, VideoRotation, format_name
@@ -62,6 +63,7 @@ class VideoSource:
     kind: Kind = "video"
 
     def __init__(self, width: int, height: int, *, is_screencast: bool = False) -> None:
+        check_flag("is_screencast", is_screencast)
         pixel.check_size(width, height)
         if min(width, height) < MIN_SIDE_PIXELS:
             raise FrameError(f"expected sides of at least {MIN_SIDE_PIXELS} pixels, got {width}x{height}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lknb.codec.clock import now_us
 from lknb.codec.video_decoder import VideoDecoder
+from lknb.rtc.argument import as_member, check_whole
 from lknb.rtc.enumeration import TrackKind, TrackSource
 from lknb.rtc.frame_reader import FrameReader
 from lknb.rtc.media_stream import MediaStream, ReadableParticipant
@@ -94,10 +95,11 @@ class VideoStream(MediaStream[Picture, VideoFrameEvent]):
         size: Size | None = None,
     ) -> None:
         """`loop` has no effect: the stream belongs to whoever iterates it. Raises `TrackError` for a track that is no
-        video, ValueError for a size that is none."""
+        video, TypeError and ValueError for a capacity, a format or a size that is none."""
         super().__init__(track, participant, track_source)
+        check_whole("capacity", capacity, 0)
         self._kept = max(1, capacity)
-        self._format = VideoBufferType(format) if format is not None else None
+        self._format = as_member("format", format, VideoBufferType) if format is not None else None
         self._size = check_size(size)
 
     @classmethod

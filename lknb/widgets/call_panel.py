@@ -27,12 +27,13 @@ class CallPanel(Hardened, Box):  # type: ignore[misc]
         if not isinstance(room, Room):
             raise TrackError(f"CallPanel shows a room, not {room!r}")
         self._room = room
-        self._grid = ParticipantGrid(room)
-        self._bar = ControlBar(room)
         self._own_layout = "layout" not in traits
         if self._own_layout:
             traits["layout"] = Layout(width="100%")
-        super().__init__((self._grid, self._bar), **traits)
+        super().__init__(**traits)
+        self._grid = ParticipantGrid(room)
+        self._bar = ControlBar(room)
+        self.children = (self._grid, self._bar)
         self.add_class("lknb-panel")
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 import traitlets
 from ipywidgets import Layout
 
+from lknb.errors import TrackError
 from lknb.rtc.room import Room
 from lknb.widgets.esm import bar_css, preview_code, preview_esm
 from lknb.widgets.hardened import HardenedWidget
@@ -26,7 +27,7 @@ class DevicePicker(HardenedWidget):
         picker = DevicePicker()          # picker.camera and picker.microphone are ids for the capture options
 
     A speaker that is chosen is that of the whole page, at once; the menu is there where the browser lets pages choose. Browsers
-    tell the names of devices once the page was allowed to use one of the kind.
+    tell the names of devices once the page was allowed to use one of the kind. Raises `TrackError` for what is no room.
     """
 
     _esm = preview_esm()
@@ -40,6 +41,8 @@ class DevicePicker(HardenedWidget):
     )
 
     def __init__(self, room: Room | None = None, **traits: Any) -> None:
+        if room is not None and not isinstance(room, Room):
+            raise TrackError(f"{type(self).__name__} is for a room, or for none, not {room!r}")
         self._in_room = room
         self._tasks: set[asyncio.Task[None]] = set()
         self._own_layout = "layout" not in traits

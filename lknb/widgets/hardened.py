@@ -20,6 +20,13 @@ class Hardened(Widget):  # type: ignore[misc]
     _own_layout = False
     """Whether its layout is closed with it."""
 
+    def __init__(self, *arguments: Any, **traits: Any) -> None:
+        unknown = [name for name in traits if name != "model_id" and not self.has_trait(name)]
+        if unknown:
+            # traitlets only warns of it, where nobody looks
+            raise TypeError(f"{type(self).__name__} takes no {unknown[0]!r}")
+        super().__init__(*arguments, **traits)
+
     def close(self) -> None:
         """Take the widget out of all pages. Harmless twice."""
         opened = self.comm

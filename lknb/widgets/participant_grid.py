@@ -9,6 +9,7 @@ from typing import Any
 import traitlets
 from ipywidgets import Box, Layout
 
+from lknb.errors import TrackError
 from lknb.rtc.enumeration import TrackSource
 from lknb.rtc.participant import Participant
 from lknb.rtc.room import Room
@@ -44,6 +45,8 @@ class ParticipantGrid(Hardened, Box):  # type: ignore[misc]
     focused = traitlets.Unicode(help="Who is large: an identity, or identity/screen; empty for nobody.")
 
     def __init__(self, room: Room, **traits: Any) -> None:
+        if not isinstance(room, Room):
+            raise TrackError(f"ParticipantGrid shows a room, not {room!r}")
         self._room = room
         self._tiles: dict[Key, ParticipantTile] = {}
         self._watch = Watch(self._look)

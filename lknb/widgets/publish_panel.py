@@ -45,6 +45,8 @@ class PublishPanel(ControlView):
         if not isinstance(room, Room):
             raise TrackError(f"PublishPanel is for a room, not {room!r}")
         self._room = room
+        if sources is not None and not isinstance(sources, Mapping):
+            raise MediaError(f'PublishPanel takes sources under their names, as {{"voice": source}}, not {sources!r}')
         self._sources = [_named(name, source) for name, source in (sources or {}).items()]
         self._tasks: set[asyncio.Task[None]] = set()
         self._pending = 0
@@ -144,7 +146,8 @@ class PublishPanel(ControlView):
 
 
 def _named(name: str, source: MediaSource | MediaFile) -> tuple[str, MediaSource | MediaFile]:
-    if not isinstance(source, MediaFile) and getattr(source, "kind", None) not in ("video", "audio"):
+    is_source = getattr(source, "kind", None) in ("video", "audio") and not isinstance(source, type)
+    if not isinstance(source, MediaFile) and not is_source:
         raise MediaError(
             f"PublishPanel publishes sources (VideoSource, AudioSource, MediaFile, TestPattern, Tone), not {source!r}"
         )

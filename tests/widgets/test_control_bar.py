@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from lknb.rtc.enumeration import TrackSource
 from lknb.rtc.media_file import MediaFile
 from lknb.rtc.option import RoomOptions, TrackPublishOptions
 from lknb.rtc.room import Room
-from lknb.widgets import CallPanel, CameraPreview, ControlBar, DevicePicker, PublishPanel, comm
+from lknb.rtc.video_source import VideoSource
+from lknb.widgets import CallPanel, CameraPreview, ControlBar, DevicePicker, ParticipantGrid, PublishPanel, comm
+from lknb.widgets.control_bar import bars_of
 from lknb.widgets.page_bridge import WAIT_S, PageBridge
 from tests.kit.poll import wait_until
 from tests.rtc.fake_source import FakeSource
@@ -305,3 +308,33 @@ class TestPublishPanel:
         assert panel._shown["rows"] == []
         panel.close()
         await asyncio.sleep(0)
+
+
+WRONG: list[tuple[Callable[[Any], Any], type[Exception], str]] = [
+    (lambda room: CallPanel(5), TrackError, "CallPanel shows a room, not 5"),  # type: ignore[arg-type]
+    (lambda room: ControlBar(5), TrackError, "ControlBar is for a room, not 5"),  # type: ignore[arg-type]
+    (lambda room: ParticipantGrid(5), TrackError, "ParticipantGrid shows a room, not 5"),  # type: ignore[arg-type]
+    (lambda room: PublishPanel(5), TrackError, "PublishPanel is for a room, not 5"),  # type: ignore[arg-type]
+    (lambda room: DevicePicker(5), TrackError, "DevicePicker is for a room, or for none, not 5"),  # type: ignore[arg-type]
+    (lambda room: CameraPreview("x"), TrackError, "CameraPreview is for a room, or for none, not 'x'"),  # type: ignore[arg-type]
+    (lambda room: CallPanel(room, widht=5), TypeError, "CallPanel takes no 'widht'"),
+    (lambda room: ControlBar(room, camera="x"), TypeError, "ControlBar takes no 'camera'"),
+    (lambda room: CameraPreview(picture=False), TypeError, "CameraPreview takes no 'picture'"),
+    (
+        lambda room: PublishPanel(room, [FakeSource()]),  # type: ignore[arg-type]
+        MediaError,
+        'PublishPanel takes sources under their names, as {"voice": source}, not [',
+    ),
+    (lambda room: PublishPanel(room, {"a": 5}), MediaError, "Tone), not 5"),  # type: ignore[dict-item]
+    (lambda room: PublishPanel(room, {"a": VideoSource}), MediaError, "Tone), not <class"),  # type: ignore[dict-item]
+]
+
+
+@pytest.mark.parametrize(("make", "error", "words"), WRONG, ids=[words for _, _, words in WRONG])
+async def test_what_a_view_cannot_show_is_told(
+    core: ScriptedCore, room: Room, make: Callable[[Any], Any], error: type[Exception], words: str
+) -> None:
+    before = set(bars_of(None))
+    with pytest.raises(error, match=re.escape(words)):
+        make(room)
+    assert set(bars_of(None)) == before
