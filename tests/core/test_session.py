@@ -85,7 +85,7 @@ async def test_sound_and_picture_of_a_participant_are_on_one_axis(server, room, 
         for sid, feed in zip((camera, microphone), alice.feeds, strict=True):
             feed.attach(made[sid].append, keyframe=False)
             await bob.read(sid)
-        await asyncio.gather(bob.wait_frames(camera, 100), bob.wait_frames(microphone, 250))
+        await asyncio.gather(bob.wait_frames(camera, 60), bob.wait_frames(microphone, 150))
         offsets = {}
         for sid in (camera, microphone):
             # the same frame here and there, found by its bytes; pictures that do not change have the same

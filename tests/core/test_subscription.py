@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from livekit.protocol import models, rtc
 
 from lknb.core.media_session import MediaSession
 from lknb.core.peer_connection import PeerConnection
 from lknb.core.signal import SignalSocket
 from lknb.logic.track_setting import Dimensions
+from lknb.server.app import Server as LknbServer
+from lknb.server.config import ServerConfig
 from tests.core.room import Member
 from tests.kit.poll import wait_until
+from tests.kit.server import Server
+from tests.kit.token import API_KEY, API_SECRET
 
 HD = {"width": 1280, "height": 720, "fps": 15}
 
@@ -131,11 +137,11 @@ async def test_pausing_negotiates_nothing_and_subscribing_does(server, room, sin
         wishes = bob.session.wishes
         wishes.ask(camera, enabled=False)
         wishes.ask(microphone, enabled=False)
-        await quiet(bob, camera)
-        await quiet(bob, microphone)
-        heard = len(eve.frames[microphone])
-        await eve.wait_frames(microphone, 25, since=heard)
-        await eve.wait_frames(camera, 5, since=len(eve.frames[camera]))
+        await asyncio.gather(quiet(bob, camera), quiet(bob, microphone))
+        await asyncio.gather(
+            eve.wait_frames(microphone, 25, since=len(eve.frames[microphone])),
+            eve.wait_frames(camera, 5, since=len(eve.frames[camera])),
+        )
         seen = {sid: len(bob.frames[sid]) for sid in (camera, microphone)}
         wishes.ask(camera, enabled=True)
         wishes.ask(microphone, enabled=True)
@@ -175,9 +181,19 @@ async def test_the_layer_follows_quality_size_and_frame_rate(server, room, singl
             await wait_until(lambda height=height: frames and frames[-1].height == height, 20, what=lambda: frames[-1:])
 
 
-async def test_a_layer_that_somebody_wants_again_is_back_within_a_second(own_server, room):
+@pytest_asyncio.fixture
+async def hasty_server() -> AsyncIterator[Server]:
+    """lknb's server, which waits not five seconds but one until a layer that nobody wants rests."""
+    config = ServerConfig(keys={API_KEY: API_SECRET}, port=0, dynacast_lower_delay_s=1.0)
+    running = LknbServer(config)
+    await running.start()
+    yield Server(f"ws://127.0.0.1:{running.port}")
+    await running.close()
+
+
+async def test_a_layer_that_somebody_wants_again_is_back_within_a_second(hasty_server):
     # the real server takes 1.5 s
-    async with Member(own_server, "alice", room) as alice, Member(own_server, "bob", room) as bob:
+    async with Member(hasty_server, "alice", "room") as alice, Member(hasty_server, "bob", "room") as bob:
         await alice.connect(dynacast=True)
         await bob.connect()
         camera = await alice.publish(alice.open("pattern", "video", **HD))

@@ -12,10 +12,12 @@ from tests.kit.impair import Conditions
 from tests.kit.peer import Peer, is_near
 from tests.kit.relay import UdpRelay
 from tests.kit.server import Server
+from tests.kit.together import side_by_side
 from tests.kit.token import room_name
 from tests.kit.ws_proxy import SignalProxy
 
-MODES = pytest.mark.parametrize("single_peer_connection", [True, False], ids=["v1", "v0"])
+MODES = {"v1": True, "v0": False}
+"""Whether there is one peer connection."""
 
 
 async def frames(peer: Peer, track_sid: str) -> int:
@@ -23,11 +25,14 @@ async def frames(peer: Peer, track_sid: str) -> int:
     return report.frames if report is not None else 0
 
 
-@MODES
 @pytest.mark.parametrize("kind", ["wheel", "livekit-client"])
 async def test_a_cut_signal_connection_is_resumed_without_a_new_subscription(
-    kind: str, single_peer_connection: bool, lknb_server: Server, open_peer: OpenPeer
+    kind: str, lknb_server: Server, open_peer: OpenPeer, subtests: pytest.Subtests
 ) -> None:
+    await side_by_side(subtests, {mode: cut(kind, single, lknb_server, open_peer) for mode, single in MODES.items()})
+
+
+async def cut(kind: str, single_peer_connection: bool, lknb_server: Server, open_peer: OpenPeer) -> None:
     room = room_name()
     async with SignalProxy(lknb_server.url) as proxy:
         alice, bob = await asyncio.gather(open_peer("wheel", "alice"), open_peer(kind, "bob"))
@@ -50,10 +55,11 @@ async def test_a_cut_signal_connection_is_resumed_without_a_new_subscription(
         await alice.disconnect()
 
 
-@MODES
-async def test_lost_packets_are_sent_again(
-    single_peer_connection: bool, lknb_server: Server, open_peer: OpenPeer
-) -> None:
+async def test_lost_packets_are_sent_again(lknb_server: Server, open_peer: OpenPeer, subtests: pytest.Subtests) -> None:
+    await side_by_side(subtests, {mode: lose(single, lknb_server, open_peer) for mode, single in MODES.items()})
+
+
+async def lose(single_peer_connection: bool, lknb_server: Server, open_peer: OpenPeer) -> None:
     room = room_name()
     bad = Conditions(loss=0.05, delay_ms=10)
     async with (

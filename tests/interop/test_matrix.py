@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 import pytest
 
 from tests.interop.conftest import OpenPeer
 from tests.interop.row import ROWS, Direction, Row, check_data, check_leaving
 from tests.kit.server import Server
+from tests.kit.together import side_by_side
 from tests.kit.token import room_name
+
+MODES = {"v1": True, "v0": False}
+"""Whether there is one peer connection."""
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.id, marks=pytest.mark.interop(str(row))) for row in ROWS])
-@pytest.mark.parametrize("single_peer_connection", [True, False], ids=["v1", "v0"])
 async def test_row(
-    row: Row,
-    single_peer_connection: bool,
-    server: Server,
-    open_peer: OpenPeer,
-    subtests: pytest.Subtests,
-    request: pytest.FixtureRequest,
+    row: Row, server: Server, open_peer: OpenPeer, subtests: pytest.Subtests, request: pytest.FixtureRequest
 ) -> None:
+    async def in_mode(mode: str) -> None:
+        for evidence in await call(row, MODES[mode], server, open_peer):
+            request.node.user_properties.append(("evidence", f"{mode}: {evidence}"))
+
+    if row.mutual:
+        # two who send and receive three layers each are enough for a small machine
+        for mode in MODES:
+            await side_by_side(subtests, {mode: in_mode(mode)})
+    else:
+        await side_by_side(subtests, {mode: in_mode(mode) for mode in MODES})
+
+
+async def call(row: Row, single_peer_connection: bool, server: Server, open_peer: OpenPeer) -> list[str]:
+    """Two participants from joining to leaving; how it looked. A part that fails does not keep the others from being tried."""
     room = room_name()
     alice, bob = await asyncio.gather(open_peer(row.publisher, "alice"), open_peer(row.subscriber, "bob"))
     for peer in (alice, bob):
@@ -30,22 +43,27 @@ async def test_row(
     if row.mutual:
         directions.append(Direction(row, bob, alice))
     await asyncio.gather(*(direction.publish() for direction in directions))
-    for direction in directions:
-        evidence = await direction.check_media()
-        request.node.user_properties.append(("evidence", evidence))
-    for direction in directions:
-        with subtests.test("mute and unmute"):
-            await direction.check_mute()
-    with subtests.test("data both ways"):
-        await check_data(alice, bob)
-        await check_data(bob, alice)
-    for direction in directions:
+    seen = await asyncio.gather(*(direction.check_media() for direction in directions))
+    failures: list[Exception] = []
+
+    async def part(name: str, check: Awaitable[None]) -> None:
+        try:
+            await check
+        except Exception as failure:
+            failure.add_note(name)
+            failures.append(failure)
+
+    async def until_it_ends(direction: Direction) -> None:
         if row.simulcast:
-            with subtests.test("layers"):
-                await direction.check_layers()
-        with subtests.test("unsubscribe and subscribe"):
-            await direction.check_resubscription()
-        with subtests.test("unpublish"):
-            await direction.check_unpublishing()
-    with subtests.test("leave"):
-        await check_leaving(alice, bob)
+            await part("layers", direction.check_layers())
+        await part("unsubscribe and subscribe", direction.check_resubscription())
+        await part("unpublish", direction.check_unpublishing())
+
+    await asyncio.gather(*(part("mute and unmute", direction.check_mute()) for direction in directions))
+    for sender, receiver in ((alice, bob), (bob, alice)):
+        await part("data both ways", check_data(sender, receiver))
+    await asyncio.gather(*map(until_it_ends, directions))
+    await part("leave", check_leaving(alice, bob))
+    if failures:
+        raise ExceptionGroup("parts of a call", failures)
+    return seen

@@ -21,15 +21,19 @@ from tests.interop.row import BLUE, RED
 from tests.kit.chromium import ChromiumPeer
 from tests.kit.peer import Peer, is_near
 from tests.kit.poll import TIME_FACTOR, wait_until
+from tests.kit.together import side_by_side
 from tests.kit.token import API_KEY, API_SECRET, make_token
 
 NEGOTIATION = frozenset({"offer", "answer", "media_sections_requirement"})
-MODES = pytest.mark.parametrize("single_peer_connection", [True, False], ids=["v1", "v0"])
+MODES = {"v1": True, "v0": False}
+"""Whether there is one peer connection."""
+GOES_ON_PACKETS = 20
+"""So many more to somebody else, a second of 20 pictures: what was stopped would have come meanwhile."""
 
 
 @dataclass
 class Ledger:
-    """A server in this process, and what it sent to whom."""
+    """A server in this process, and what it sent to whom: each call has a room and names of its own."""
 
     server: Server
     packets: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -43,9 +47,8 @@ class Ledger:
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.server.port}"
 
-    async def connect(self, peer: Peer, *, single: bool, **options: bool) -> None:
-        token = make_token(peer.identity, "room")
-        await peer.connect(self.url, token, single_peer_connection=single, **options)
+    async def connect(self, peer: Peer, mode: str, **options: bool) -> None:
+        await peer.connect(self.url, make_token(peer.identity, mode), single_peer_connection=MODES[mode], **options)
 
     def negotiations(self, identity: str) -> int:
         return sum(count for (who, kind), count in self.messages.items() if who == identity and kind in NEGOTIATION)
@@ -80,78 +83,85 @@ async def ledger(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ledger]:
     await book.server.close()
 
 
+async def three(open_peer: OpenPeer, mode: str, *kinds: str) -> list[Peer]:
+    """Alice, Bob and Carol, on these clients."""
+    names = ("alice", "bob", "carol")
+    return await asyncio.gather(*(open_peer(kind, f"{name}-{mode}") for kind, name in zip(kinds, names, strict=True)))
+
+
 @pytest.mark.interop("auto_subscribe off: bytes of unasked tracks")
-@MODES
 @pytest.mark.parametrize("kind", ["wheel", "livekit-client"])
 async def test_not_a_byte_of_an_unasked_track_arrives(
-    kind: str, single_peer_connection: bool, ledger: Ledger, open_peer: OpenPeer, request: pytest.FixtureRequest
+    kind: str, ledger: Ledger, open_peer: OpenPeer, subtests: pytest.Subtests, request: pytest.FixtureRequest
 ) -> None:
-    alice, bob, carol = [
-        await open_peer(which, name) for which, name in (("wheel", "alice"), (kind, "bob"), ("wheel", "carol"))
-    ]
-    await ledger.connect(alice, single=single_peer_connection)
-    await ledger.connect(bob, single=single_peer_connection, auto_subscribe=False)
-    await ledger.connect(carol, single=single_peer_connection)
+    await side_by_side(subtests, {mode: ask_for_one(kind, mode, ledger, open_peer, request) for mode in MODES})
+
+
+async def ask_for_one(
+    kind: str, mode: str, ledger: Ledger, open_peer: OpenPeer, request: pytest.FixtureRequest
+) -> None:
+    alice, bob, carol = await three(open_peer, mode, "wheel", kind, "wheel")
+    await ledger.connect(alice, mode)
+    await ledger.connect(bob, mode, auto_subscribe=False)
+    await ledger.connect(carol, mode)
     red, blue = await alice.publish_video(RED), await alice.publish_video(BLUE)
     voice = await alice.publish_audio()
     for sid in (red, blue):
-        await carol.wait_video(sid, lambda report: report.frames >= 40)
+        await carol.wait_video(sid, lambda report: report.frames >= 20)
     assert {sid: state.participant for sid, state in (await bob.tracks()).items()} == {
-        red: "alice", blue: "alice", voice: "alice",
+        red: alice.identity, blue: alice.identity, voice: alice.identity,
     }  # fmt: skip
-    assert [key for key in ledger.packets if key[0] == "bob"] == []
+    assert [key for key in ledger.packets if key[0] == bob.identity] == []
     assert await bob.media_bytes() == 0
     assert await bob.events("track_subscribed") == []
     await bob.set_subscribed(red, True)
     seen = await bob.wait_video(red, lambda report: report.frames >= 20)
     assert is_near(seen.colour, RED)
-    assert [key for key in ledger.packets if key[0] == "bob"] == [("bob", red)]
-    assert ledger.size["bob", red] > 0
+    assert [key for key in ledger.packets if key[0] == bob.identity] == [(bob.identity, red)]
+    assert ledger.size[bob.identity, red] > 0
     assert [event.track_sid for event in await bob.events("track_subscribed")] == [red]
-    received, sent = await bob.media_bytes(), ledger.size["bob", red]
-    evidence = f"0 bytes before, then {sent} sent of the one asked for and {received} received, of the others 0"
+    received, sent = await bob.media_bytes(), ledger.size[bob.identity, red]
+    evidence = f"{mode}: 0 bytes before, then {sent} sent of the one asked for and {received} received, of the others 0"
     request.node.user_properties.append(("evidence", evidence))
 
 
 @pytest.mark.interop("setEnabled: bytes stop for one subscriber, nothing is negotiated")
-@MODES
+@pytest.mark.parametrize("mode", MODES)
 async def test_a_disabled_track_stops_for_one_subscriber_and_without_negotiation(
-    single_peer_connection: bool, ledger: Ledger, open_peer: OpenPeer, request: pytest.FixtureRequest
+    mode: str, ledger: Ledger, open_peer: OpenPeer, request: pytest.FixtureRequest
 ) -> None:
-    alice = await open_peer("wheel", "alice")
-    bob, carol = await open_peer("livekit-client", "bob"), await open_peer("wheel", "carol")
+    alice, bob, carol = await three(open_peer, mode, "wheel", "livekit-client", "wheel")
     assert isinstance(bob, ChromiumPeer)
     for peer in (alice, bob, carol):
-        await ledger.connect(peer, single=single_peer_connection)
+        await ledger.connect(peer, mode)
     camera, voice = await alice.publish_video(RED), await alice.publish_audio()
     for peer in (bob, carol):
         await peer.wait_video(camera, lambda report: report.frames > 5)
         await peer.wait_audio(voice, lambda report: report.level > 0.05)
-    negotiations = ledger.negotiations("bob")
+    negotiations = ledger.negotiations(bob.identity)
     asked = time.monotonic()
     for sid in (camera, voice):
         await bob.set_enabled(sid, False)
     before = {key: ledger.packets[key] for key in list(ledger.packets)}
 
     def carol_goes_on() -> bool:
-        return all(ledger.packets["carol", sid] > before["carol", sid] + 40 for sid in (camera, voice))
+        keys = [(carol.identity, sid) for sid in (camera, voice)]
+        return all(ledger.packets[key] > before[key] + GOES_ON_PACKETS for key in keys)
 
     await wait_until(carol_goes_on)
-    stopped_ms = max(ledger.last_at["bob", sid] - asked for sid in (camera, voice)) * 1000
+    stopped_ms = max(ledger.last_at[bob.identity, sid] - asked for sid in (camera, voice)) * 1000
     assert stopped_ms < 500 * TIME_FACTOR, "packets went on"
     received, heard = await bob.inbound(camera), await bob.media_bytes()
     before = {key: ledger.packets[key] for key in list(ledger.packets)}
     await wait_until(carol_goes_on)
-    assert (ledger.packets["bob", camera], ledger.packets["bob", voice]) == (
-        before["bob", camera],
-        before["bob", voice],
-    )
+    for sid in (camera, voice):
+        assert ledger.packets[bob.identity, sid] == before[bob.identity, sid]
     assert await bob.media_bytes() == heard
     assert (await bob.inbound(camera)).bytes_received == received.bytes_received
     await bob.set_enabled(voice, True)
     shown_ms = await bob.time_picture("set_enabled", camera, 360, enabled=True)
     await bob.wait_audio(voice, lambda report: report.level > 0.05)
-    assert ledger.negotiations("bob") == negotiations
+    assert ledger.negotiations(bob.identity) == negotiations
     assert await bob.events("track_unsubscribed") == []
     assert shown_ms < 1000 * TIME_FACTOR
     evidence = f"last packet {stopped_ms:.0f} ms after setEnabled(false), a picture {shown_ms:.0f} ms after true"
@@ -159,15 +169,15 @@ async def test_a_disabled_track_stops_for_one_subscriber_and_without_negotiation
 
 
 @pytest.mark.interop("size, frame rate and dynacast of a livekit-client camera")
-@MODES
+@pytest.mark.parametrize("mode", MODES)
 async def test_size_and_rate_decide_and_the_publisher_sends_what_somebody_wants(
-    single_peer_connection: bool, ledger: Ledger, open_peer: OpenPeer, request: pytest.FixtureRequest
+    mode: str, ledger: Ledger, open_peer: OpenPeer, request: pytest.FixtureRequest
 ) -> None:
-    alice, bob = await open_peer("livekit-client", "alice"), await open_peer("livekit-client", "bob")
+    alice, bob = await asyncio.gather(*(open_peer("livekit-client", name) for name in ("alice", "bob")))
     assert isinstance(alice, ChromiumPeer)
     assert isinstance(bob, ChromiumPeer)
-    await ledger.connect(alice, single=single_peer_connection, dynacast=True)
-    await ledger.connect(bob, single=single_peer_connection)
+    await ledger.connect(alice, mode, dynacast=True)
+    await ledger.connect(bob, mode)
     camera = await alice.publish_camera(width=1280, height=720)
     await bob.wait_video(camera, lambda report: report.height == 720, 30)
     await bob.time_picture("set_video_dimensions", camera, 180, width=320, height=180)
@@ -206,16 +216,17 @@ async def test_size_and_rate_decide_and_the_publisher_sends_what_somebody_wants(
 
 
 @pytest.mark.interop("subscription permissions: revoked media stops")
-@MODES
 @pytest.mark.parametrize("kind", ["wheel", "livekit-client"])
 async def test_revoked_media_stops_at_once_and_comes_back(
-    kind: str, single_peer_connection: bool, ledger: Ledger, open_peer: OpenPeer, request: pytest.FixtureRequest
+    kind: str, ledger: Ledger, open_peer: OpenPeer, subtests: pytest.Subtests, request: pytest.FixtureRequest
 ) -> None:
-    alice, bob, carol = [
-        await open_peer(which, name) for which, name in ((kind, "alice"), ("livekit-client", "bob"), ("wheel", "carol"))
-    ]
+    await side_by_side(subtests, {mode: revoke(kind, mode, ledger, open_peer, request) for mode in MODES})
+
+
+async def revoke(kind: str, mode: str, ledger: Ledger, open_peer: OpenPeer, request: pytest.FixtureRequest) -> None:
+    alice, bob, carol = await three(open_peer, mode, kind, "livekit-client", "wheel")
     for peer in (alice, bob, carol):
-        await ledger.connect(peer, single=single_peer_connection)
+        await ledger.connect(peer, mode)
     camera, voice = await alice.publish_video(RED), await alice.publish_audio()
     for peer in (bob, carol):
         await peer.wait_video(camera, lambda report: report.frames > 5)
@@ -223,30 +234,34 @@ async def test_revoked_media_stops_at_once_and_comes_back(
 
     async def others_go_on(*keys: tuple[str, str]) -> None:
         before = dict(ledger.packets)
-        await wait_until(lambda: all(ledger.packets[key] > before[key] + 40 for key in keys))
+        await wait_until(lambda: all(ledger.packets[key] > before[key] + GOES_ON_PACKETS for key in keys))
+
+    def last_at() -> float:
+        sids = (camera, voice, second)
+        return max(at for (_, sid), at in ledger.last_at.items() if sid in sids)
 
     # one of two tracks for bob, everything for carol
     asked = time.monotonic()
-    await alice.set_track_permissions({"bob": [voice], "carol": None})
-    await others_go_on(("carol", camera), ("carol", voice), ("bob", voice))
-    stopped_ms = (ledger.last_at["bob", camera] - asked) * 1000
+    await alice.set_track_permissions({bob.identity: [voice], carol.identity: None})
+    await others_go_on((carol.identity, camera), (carol.identity, voice), (bob.identity, voice))
+    stopped_ms = (ledger.last_at[bob.identity, camera] - asked) * 1000
     assert stopped_ms < 100 * TIME_FACTOR * 5, "wide, as the machine may be busy: it is one message and one call"
-    sent = ledger.packets["bob", camera]
-    await others_go_on(("carol", camera), ("bob", voice))
-    assert ledger.packets["bob", camera] == sent
+    sent = ledger.packets[bob.identity, camera]
+    await others_go_on((carol.identity, camera), (bob.identity, voice))
+    assert ledger.packets[bob.identity, camera] == sent
     await bob.wait_event("track_unsubscribed", track_sid=camera)
     await bob.wait_event("track_subscription_permission_changed", track_sid=camera)
     # a list does not cover what comes later, "all" does
     second = await alice.publish_video(BLUE)
     await carol.wait_video(second, lambda report: is_near(report.colour, BLUE))
-    assert ("bob", second) not in ledger.packets
+    assert (bob.identity, second) not in ledger.packets
     # nobody at all, then everybody again
     await alice.set_track_permissions({})
     await bob.wait_event("track_unsubscribed", track_sid=voice)  # the wheel has no event for it
-    await wait_until(lambda: time.monotonic() - max(ledger.last_at.values()) > 0.5, what="silence")
+    await wait_until(lambda: time.monotonic() - last_at() > 0.5, what="silence")
     await alice.set_track_permissions(everybody=True)
     for peer in (bob, carol):
         await peer.wait_video(camera, lambda report: report.frames > 5 and is_near(report.colour, RED))
         await peer.wait_audio(voice, lambda report: report.level > 0.05)
         await peer.wait_video(second, lambda report: is_near(report.colour, BLUE))
-    request.node.user_properties.append(("evidence", f"last packet {stopped_ms:.0f} ms after the call"))
+    request.node.user_properties.append(("evidence", f"{mode}: last packet {stopped_ms:.0f} ms after the call"))

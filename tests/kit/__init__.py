@@ -1,6 +1,7 @@
 """What the tests stand on.
 
 poll.py       wait for a condition, with a deadline
+together.py   cases of one test at the same time
 leaks.py      nothing a test opened may be open after it: tasks, threads, descriptors, child processes
 token.py      access tokens for the server under test
 server.py     the servers under test: lknb's own as a process, a real LiveKit by environment variables

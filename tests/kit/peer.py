@@ -249,9 +249,7 @@ class Peer(ABC):
             events = await self.events(name, **expected)
             return events[count - 1] if len(events) >= count else None
 
-        return await wait_until(
-            happened, deadline_s, what=f"{self.kind} {self.identity}: {count} x {name} {expected}", interval_s=0.05
-        )
+        return await wait_until(happened, deadline_s, what=f"{self.kind} {self.identity}: {count} x {name} {expected}")
 
     async def video(self, track_sid: str) -> VideoReport | None:
         """Evidence of a subscribed video track; None when there is no reader."""
@@ -279,7 +277,7 @@ class Peer(ABC):
             return last if last is not None and accept(last) else None
 
         return await wait_until(
-            accepted, deadline_s, what=lambda: f"{self.kind} {self.identity} sees {last}", interval_s=0.1
+            accepted, deadline_s, what=lambda: f"{self.kind} {self.identity} sees {last}", interval_s=0.03
         )
 
     async def wait_audio(
@@ -294,7 +292,7 @@ class Peer(ABC):
             return last if last is not None and accept(last) else None
 
         return await wait_until(
-            accepted, deadline_s, what=lambda: f"{self.kind} {self.identity} hears {last}", interval_s=0.1
+            accepted, deadline_s, what=lambda: f"{self.kind} {self.identity} hears {last}", interval_s=0.03
         )
 
 

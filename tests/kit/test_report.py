@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SUITE = """
 import socket
 import pytest
+from tests.kit.together import side_by_side
 
 LEFT = []
 
@@ -29,6 +30,14 @@ def test_bad():
 def test_partly_bad(subtests):
     with subtests.test("a part"):
         assert False
+
+@pytest.mark.interop("one of two bad")
+async def test_one_of_two_bad(subtests, request):
+    async def case(good):
+        assert good
+        request.node.user_properties.append(("evidence", "the other ran"))
+
+    await side_by_side(subtests, {"bad": case(False), "good": case(True)})
 
 @pytest.mark.interop("never set up")
 def test_never_set_up(missing_fixture):
@@ -81,8 +90,9 @@ def test_rows_that_ran_are_counted_and_rows_that_failed_in_any_way_did_not_pass(
         text=True,
         check=False,
     ).stdout
-    assert "interop matrix: 6 rows ran, 1 passed" in told, told
+    assert "interop matrix: 7 rows ran, 1 passed" in told, told
     assert "passed  good [v1]  seen and heard" in told
+    assert "FAILED  one of two bad  the other ran" in told
     assert "FAILED  leaking" in told
     assert "FAILED  want of a browser" in told
     assert "skipped" not in told.partition("= interop matrix =")[2].partition("rows ran")[0]

@@ -450,7 +450,7 @@ async def test_a_lower_frame_rate_drops_temporal_layers_without_a_hole(call: Cal
     def sees(expected: set[int]) -> Callable[[], bool]:
         def check() -> bool:
             picture()
-            return len(bob.media(ssrc)) > 40 and layers(30) == expected
+            return len(bob.media(ssrc)) > 40 and layers(16) == expected
 
         return check
 

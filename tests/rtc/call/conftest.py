@@ -31,11 +31,11 @@ def core() -> Iterator[None]:
 
 @pytest.fixture
 async def join(server: lknb.DevServer, core: None, request: pytest.FixtureRequest) -> AsyncIterator[Join]:
-    """`await join("alice")` in the room of this test; everybody is taken out after it."""
+    """`await join("alice")` in the room of this test, or of one case of it; everybody is taken out after it."""
     async with AsyncExitStack() as stack:
 
-        async def enter(identity: str, **options: Any) -> Room:
-            room = await lknb.connect(request.node.name, identity=identity, server=server, **options)
+        async def enter(identity: str, case: str = "", **options: Any) -> Room:
+            room = await lknb.connect(f"{request.node.name}{case}", identity=identity, server=server, **options)
             return await stack.enter_async_context(room)
 
         yield enter

@@ -18,6 +18,7 @@ from lknb import rtc
 from lknb.codec.clock import now_us
 from lknb.errors import MediaError, TrackError
 from tests.kit.played import FPS, ORANGE, RATE_HZ, flashing, play
+from tests.kit.together import side_by_side
 from tests.rtc.call import Join
 
 SECONDS = 3.0
@@ -109,14 +110,18 @@ async def test_a_mute_is_silence_and_a_picture_that_stands(join: Join, tmp_path:
     assert level[2] > 0.1
 
 
-@pytest.mark.parametrize(("suffix", "options"), [(".webm", None), (".mp4", H264), (".mp4", None)])
 async def test_a_file_can_be_played_through_a_change_of_layers(
-    join: Join, tmp_path: Path, suffix: str, options: Any
+    join: Join, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    alice, bob = await join("alice"), await join("bob")
+    cases = {"vp8 in webm": (".webm", None), "h264 in mp4": (".mp4", H264), "vp8 in mp4": (".mp4", None)}
+    await side_by_side(subtests, {case: change_layers(join, tmp_path, case, *cases[case]) for case in cases})
+
+
+async def change_layers(join: Join, folder: Path, case: str, suffix: str, options: Any) -> None:
+    alice, bob = await join("alice", case), await join("bob", case)
     publication = await alice.local_participant.publish_track(lknb.TestPattern(640, 360, color=ORANGE), options)
     track = await bob.wait_for_track("alice")
-    path = tmp_path / f"layers{suffix}"
+    path = folder / f"{case}{suffix}"
     recorder = lknb.Recorder(track, path)
     async with recorder:
         await asyncio.sleep(1.5)
@@ -177,14 +182,18 @@ async def test_a_track_that_ends_is_recorded_to_its_end(join: Join, tmp_path: Pa
     assert play(recorder.path).duration_s == pytest.approx(ended_s - began_s, abs=0.15)
 
 
-@pytest.mark.parametrize(("suffix", "options"), [(".webm", None), (".mp4", H264)])
 async def test_what_was_recorded_until_the_process_is_killed_can_be_played(
-    join: Join, tmp_path: Path, suffix: str, options: Any
+    join: Join, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
-    alice, bob = await join("alice"), await join("bob")
+    cases = {".webm": None, ".mp4": H264}
+    await side_by_side(subtests, {suffix: cut_off(join, tmp_path, suffix, cases[suffix]) for suffix in cases})
+
+
+async def cut_off(join: Join, folder: Path, suffix: str, options: Any) -> None:
+    alice, bob = await join("alice", suffix), await join("bob", suffix)
     await alice.local_participant.publish_track(lknb.TestPattern(320, 180, color=ORANGE), options)
-    recorder = lknb.Recorder(await bob.wait_for_track("alice"), tmp_path / f"whole{suffix}")
-    killed = tmp_path / f"killed{suffix}"
+    recorder = lknb.Recorder(await bob.wait_for_track("alice"), folder / f"whole{suffix}")
+    killed = folder / f"killed{suffix}"
     async with recorder:
         await asyncio.sleep(4)
         # what is on the disk now
