@@ -177,6 +177,7 @@ class MediaSession:
         for receiver in self._receivers.values():
             receiver.tick(now)
         for sender in self._senders:
+            sender.tick(now)
             for report in sender.reports(wall_us, now):
                 description = rtcp.SourceDescription(((report.ssrc, ((rtcp.SDES_CNAME, self.cname),)),))
                 self.send_feedback([report, description])

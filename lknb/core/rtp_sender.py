@@ -145,6 +145,11 @@ class RtpSender:
                 if block.ssrc in self._by_ssrc:
                     self._by_ssrc[block.ssrc].note_report(block, wall_us)
 
+    def tick(self, now: float) -> None:
+        """Timers."""
+        for stream in self.streams.values():
+            stream.tick(now)
+
     def reports(self, wall_us: int, now: float) -> list[rtcp.SenderReport]:
         """Sender reports that are due."""
         if not self.running:

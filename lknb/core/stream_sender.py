@@ -98,7 +98,10 @@ class StreamSender:
         timestamp = (frame.timestamp + self._timestamp_offset) & 0xFFFFFFFF
         self._last = (timestamp, self._clock.wall_us(frame.timestamp_us, wall_us))
         self.frames += 1
-        self.keyframes += frame.keyframe
+        if frame.keyframe:
+            self.keyframes += 1
+            # whoever has asked until now gets this one
+            self._throttle.cancel()
         self._rate.add(now)
         if frame.width:
             self._width, self._height = frame.width, frame.height
@@ -151,11 +154,19 @@ class StreamSender:
         # their numbers were never seen: a gap would be asked for
         self._sequence = (self._sequence - dropped) & 0xFFFF
         self._history.clear()
+        self._throttle.cancel()
         self._broken = self.codec != "opus"
 
     def ask_keyframe(self, now: float) -> None:
-        """Ask the source for a key frame of this layer, a few times a second at most."""
-        if self.codec != "opus" and self._throttle.allow(now):
+        """Ask the source for a key frame of this layer, a few times a second at most. What comes too early is kept: it may be
+        asked for by somebody who has not seen the last one, a server that was told too late that this layer is the best now.
+        """
+        if self.codec != "opus" and self._throttle.request(now):
+            self._request_keyframe(self.rid)
+
+    def tick(self, now: float) -> None:
+        """Timers."""
+        if self._throttle.poll(now):
             self._request_keyframe(self.rid)
 
     def retransmit(self, lost: Iterable[int], now: float) -> None:

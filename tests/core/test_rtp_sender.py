@@ -261,6 +261,31 @@ def test_key_frame_requests_reach_the_layer_they_name_and_are_throttled():
     assert wire.keyframes == ["h", "q"]
 
 
+def test_a_key_frame_that_is_asked_for_too_soon_comes_later():
+    wire = Wire(rids=("q", "h"))
+    wire.sender.set_enabled({"q"}, 1.0)
+    wire.sender.ask_keyframe_of_best(1.0)
+    wire.send(vp8(key=True, rid="q"), 1.02)
+    # the server has seen it pass, and hears only then that there is no better layer any more
+    wire.sender.on_rtcp(rtcp.Pli(1, wire.sender.streams["q"].ssrc), WALL_US, 1.25)
+    wire.sender.tick(1.28)
+    assert wire.keyframes == ["q"]
+    wire.sender.tick(1.3)
+    wire.sender.tick(1.32)
+    assert wire.keyframes == ["q", "q"]
+    # one that is under way is for all who asked before
+    wire.sender.on_rtcp(rtcp.Pli(1, wire.sender.streams["q"].ssrc), WALL_US, 1.4)
+    wire.send(vp8(key=True, rid="q"), 1.42)
+    wire.sender.tick(2.0)
+    assert wire.keyframes == ["q", "q"]
+    # and nobody needs one of a layer that is not sent any more
+    wire.sender.ask_keyframe_of_best(2.1)
+    wire.sender.ask_keyframe_of_best(2.2)
+    wire.sender.set_enabled((), 2.3)
+    wire.sender.tick(3.0)
+    assert wire.keyframes == ["q", "q", "q"]
+
+
 def test_sender_reports_map_capture_time_not_sending_time():
     wire = Wire()
     # the source counts from boot; the first frame places it on the wall clock
