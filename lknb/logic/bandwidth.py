@@ -115,10 +115,12 @@ class BandwidthEstimator:
         if self._loss.bps == inf > capped_bps:
             # the losses were not ours: what was taken away for them may be there
             self._probes.hurry(now)
-        measured_bps = self._probes.result(self.estimate_bps, now)
-        if measured_bps is not None and self._delay.usage is not Usage.OVER:
-            self._rate.set(measured_bps, now)
-            self._loss.lift(measured_bps)
+        shown_bps = self._probes.result(self.estimate_bps, now)
+        if shown_bps is not None and self._delay.usage is not Usage.OVER:
+            # what arrives is there, whatever a burst has shown
+            shown_bps = max(shown_bps, min(self._arrived.bps or 0.0, self.estimate_bps))
+            self._rate.set(shown_bps, now)
+            self._loss.lift(shown_bps)
 
     def report_loss(self, fraction_lost: float, now: float) -> None:
         """A receiver report on one of our streams: counts where no other feedback comes (section 6)."""

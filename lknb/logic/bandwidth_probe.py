@@ -3,6 +3,11 @@
 The draft leaves the start open and grows by 8 % a second, which takes half a minute from one layer to three; what is
 done here is libwebrtc's way (probe_controller.cc, probe_bitrate_estimator.cc). A burst of 15 ms at twice the rate
 delays a full path by another 15 ms and no more.
+
+A burst that arrives as fast as it was sent proves its rate. One that the path has slowed down measures the path, but eight
+packets do not measure it well: a pause of 10 ms on the way, before the first of them or the last, makes it a quarter wider
+or narrower. So where the path slows bursts down, two in a row have to agree that there is more than the estimate, or less;
+then the one that is nearer to it counts. (libwebrtc believes each, up and down.)
 """
 
 from __future__ import annotations
@@ -29,7 +34,11 @@ _CALM_S = 1.0
 """After a decrease: the queue is to be empty again."""
 _AGAIN_S = 1.0
 """After a cluster that measured nothing, which says nothing of the path either."""
+_DOUBT_S = 0.3
+"""After a cluster that has shown more than the estimate, until another has to agree: its queue is to be empty again."""
 _LOST_S = 1.0
+
+_UNKNOWN = 0.0, False
 
 _ARRIVED_SHARE = 0.7
 _FASTEST_SHARE = 0.5
@@ -40,7 +49,7 @@ _USED_SHARE = 0.95
 class ProbePlan:
     """When to probe, how fast, and what came of it. One cluster at a time."""
 
-    __slots__ = ("_cluster", "_due_at", "_first", "_interval_s", "_number")
+    __slots__ = ("_cluster", "_due_at", "_first", "_interval_s", "_last", "_number")
 
     def __init__(self) -> None:
         self._cluster: _Cluster | None = None
@@ -48,6 +57,8 @@ class ProbePlan:
         self._interval_s = _INTERVAL_S
         self._due_at = -inf
         self._first = True
+        self._last = _UNKNOWN
+        """What the last cluster has measured, and whether the path had slowed it down."""
 
     def begin(self, estimate_bps: float, wanted_bps: float, now: float) -> float | None:
         """The bitrate to send a cluster at now; None for no probe, which is the answer mostly."""
@@ -93,26 +104,33 @@ class ProbePlan:
             self._cluster.arrivals.append(arrival)
 
     def result(self, estimate_bps: float, now: float) -> float | None:
-        """The bitrate that the cluster has shown, once it has, if that is more than the estimate."""
+        """The bitrate that clusters have shown, once they have, if that is another than the estimate."""
         cluster = self._cluster
         measured_bps = cluster.measure() if cluster is not None else None
         if cluster is None or measured_bps is None:
             return None
-        raised = measured_bps > estimate_bps
-        self._conclude(raised, now)
         if not measured_bps:
+            self._conclude(False, now)
             self._due_at = now + _AGAIN_S
             return None
-        if not raised:
-            return None
-        if measured_bps > _GO_ON_SHARE * cluster.rate_bps:
+        (last_bps, last_slowed), self._last = self._last, (measured_bps, cluster.slowed)
+        proven = not (cluster.slowed or last_slowed)
+        at_least_bps = measured_bps if proven else min(measured_bps, last_bps)
+        at_most_bps = max(measured_bps, last_bps) if cluster.slowed and last_slowed else inf
+        shown_bps = min(max(estimate_bps, at_least_bps), at_most_bps)
+        doubtful = measured_bps > estimate_bps >= shown_bps
+        self._conclude(doubtful or shown_bps > estimate_bps, now)
+        if doubtful:
+            self._due_at = now + _DOUBT_S
+        elif shown_bps > max(estimate_bps, _GO_ON_SHARE * cluster.rate_bps):
             self._due_at = now
-        return measured_bps
+        return None if shown_bps == estimate_bps else shown_bps
 
     def calm(self, now: float) -> None:
         """The estimate went down: no probing into a queue."""
         self._due_at = max(self._due_at, now + _CALM_S)
         self._cluster = None
+        self._last = _UNKNOWN
 
     def give_up(self, now: float) -> None:
         """The cluster cannot be sent."""
@@ -146,6 +164,7 @@ class _Cluster:
         "number",
         "packets",
         "rate_bps",
+        "slowed",
     )
 
     def __init__(self, number: int, rate_bps: float, began_at: float) -> None:
@@ -154,7 +173,7 @@ class _Cluster:
         self.began_at = began_at
         self.first_at = inf
         self.bytes = self.packets = 0
-        self.complete = self.looked_at = False
+        self.complete = self.looked_at = self.slowed = False
         self.arrivals: list[Arrival] = []
 
     def take(self, size_bytes: int, now: float) -> int:
@@ -187,6 +206,7 @@ class _Cluster:
         if arrived_s <= _FASTEST_SHARE * sent_s or sent_s <= 0:
             # a queue somewhere let all of it go at once: nothing was measured
             return 0.0
-        if arrived_s <= _SLOWER * sent_s:
+        self.slowed = arrived_s > _SLOWER * sent_s
+        if not self.slowed:
             return min((total - last.size_bytes) * 8 / sent_s, self.rate_bps)
         return min(_USED_SHARE * (total - arrived[0].size_bytes) * 8 / arrived_s, self.rate_bps)
