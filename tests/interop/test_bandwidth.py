@@ -109,6 +109,19 @@ class Watch:
         bps = (raw["bytes"] - last["bytes"]) * 8 / seconds
         return Flow(seconds, int(raw["width"]), int(raw["frames"] - last["frames"]), bps, raw["gap_s"])
 
+    async def wait_frames(self, frames: int, *, deadline_s: float) -> None:
+        """Until so many pictures more have been shown."""
+        shown = 0
+
+        async def are_shown() -> bool:
+            nonlocal shown
+            shown += (await self.flow()).frames
+            return shown >= frames
+
+        await wait_until(
+            are_shown, deadline_s, what=lambda: f"{frames} pictures, of which {shown} came", interval_s=0.05
+        )
+
     async def wait_width(self, *widths: int, deadline_s: float) -> tuple[float, float]:
         """Until the picture has one of these widths: how long that took, and the longest time without a picture."""
         began = time.monotonic()
@@ -161,6 +174,9 @@ async def follow(publisher: Publisher, listener: WheelPeer, relay: UdpRelay, req
     full_s, _ = await watch.wait_width(1280, deadline_s=15)
     wide = await publisher.layers()
     assert all(sent for sent, _, _ in wide.values()), wide
+    # by three pictures that come ever later libwebrtc takes the sender's clock for a slow one, and shows all that follows
+    # up to two seconds late: the call is to run before its path changes
+    await watch.wait_frames(30, deadline_s=15)
 
     relay.set_conditions(up=Conditions(rate_bps=400_000, delay_ms=10))
     down_s, frozen_s = await watch.wait_width(320, 640, deadline_s=15)
@@ -177,8 +193,7 @@ async def follow(publisher: Publisher, listener: WheelPeer, relay: UdpRelay, req
     narrow = await publisher.layers()
     assert not narrow["f"][0], narrow
     assert narrow["q"][0], narrow
-    # these pictures do not fill the path, and what is guessed of it lies above it now and then: 439,400 was seen
-    assert sum(target for _, target, _ in narrow.values()) < 1.25 * 400_000
+    assert sum(target for _, target, _ in narrow.values()) < 400_000
     assert flow.bps < 400_000
     assert flow.frames > 4 * 10 / TIME_FACTOR
     assert flow.gap_s < 0.6 * TIME_FACTOR
