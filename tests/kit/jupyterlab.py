@@ -25,8 +25,10 @@ from playwright.sync_api import Error as PlaywrightError
 
 from tests.kit.chromium import FLAGS, find_chromium
 from tests.kit.firefox import Firefox
+from tests.kit.plugins import LEFT_OUT
 from tests.kit.poll import TIME_FACTOR, wait_until_sync
 from tests.kit.program import Program
+from tests.kit.windows import Windows
 
 ROOT = Path(__file__).resolve().parents[2]
 START_DEADLINE_S = 40.0
@@ -49,13 +51,13 @@ class JupyterLab:
 
     `host` is the name the browser knows this machine by; one that is not of the loopback interface makes pages as a hub's,
     `secure` or not. `proxy` is whether the server has jupyter-server-proxy, `base_url` where it stands, `headers` what it
-    adds to its answers.
+    adds to its answers, `whole` whether pages have all plugins, as those of people.
     """
 
     def __init__(
         self, folder: Path, *, settings: dict[str, Any] | None = None, flags: Sequence[str] = (),
         host: str = "127.0.0.1", secure: bool = True, proxy: bool = True, base_url: str = "/",
-        headers: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None, whole: bool = False,
     ) -> None:  # fmt: skip
         self.folder = folder
         self._headers = headers or {}
@@ -65,6 +67,7 @@ class JupyterLab:
         self._base_url = base_url
         self.notebooks = folder / "notebooks"
         self._settings = {**_SETTINGS, **(settings or {})}
+        self._left_out = () if whole else LEFT_OUT
         self._flags = (*FLAGS, *flags)
         self._opened = 0
         self._browsers = ExitStack()
@@ -91,8 +94,14 @@ class JupyterLab:
         """The Chromium of this JupyterLab, there when it is first asked for: a notebook may be opened in another browser."""
         return self._browsers.enter_context(self.another_browser())
 
+    @cached_property
+    def windows(self) -> Windows:
+        """Of that Chromium."""
+        return Windows(self.browser)
+
     def close_browser(self) -> None:
         """Close the browser and end what drives it: this thread has no running loop any more. Another is there when asked for."""
+        self.__dict__.pop("windows", None)
         self.__dict__.pop("browser", None)
         self.__dict__.pop("playwright", None)
         self._browsers.close()
@@ -116,19 +125,20 @@ class JupyterLab:
         return self._server.pid
 
     def open(
-        self, cells: Sequence[str], *, name: str = "", dark: bool = False, scale: float = 1.0,
-        context: BrowserContext | Firefox | None = None,
+        self, cells: Sequence[str], *, name: str = "", context: BrowserContext | Firefox | None = None
     ) -> Notebook:  # fmt: skip
         """A notebook with these code cells, in a window of its own (or one of `context`), its kernel ready."""
         self._opened += 1
         name = name or f"notebook_{self._opened}.ipynb"
         (self.notebooks / name).write_text(json.dumps(_notebook_json(cells)))
-        if context is None:
-            context = self.browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=scale)
-        notebook = Notebook(self, context, name)
+        # the kernel starts while the page is loaded, which finds it by the path of the notebook
+        self._ask(
+            "api/sessions", "POST", {"path": name, "name": name, "type": "notebook", "kernel": {"name": "python3"}}
+        )
+        windows = self.windows if context is None else None
+        page = windows.take() if windows else context.new_page()
+        notebook = Notebook(self, context or page.context, page, name, windows)
         notebook.load(reset=True)
-        if dark:
-            notebook.set_theme("JupyterLab Dark")
         return notebook
 
     @contextmanager
@@ -150,10 +160,11 @@ class JupyterLab:
     def _user_settings(self) -> Path:
         return self.folder / "home" / "user"
 
-    def _ask(self, path: str, method: str = "GET") -> bytes:
+    def _ask(self, path: str, method: str = "GET", given: dict[str, Any] | None = None) -> bytes:
         """What the server's own interface answers. OSError when it does not."""
         url = self.url.replace(self._host, "127.0.0.1") + path
-        asked = urllib.request.Request(url, method=method, headers={"Authorization": f"token {self.token}"})
+        body = None if given is None else json.dumps(given).encode()
+        asked = urllib.request.Request(url, body, {"Authorization": f"token {self.token}"}, method=method)
         with urllib.request.urlopen(asked, timeout=ANSWER_DEADLINE_S * TIME_FACTOR) as answer:
             told: bytes = answer.read()
         return told
@@ -170,6 +181,8 @@ class JupyterLab:
         for path in (home, home / "settings", self.notebooks):
             path.mkdir(parents=True)
         (home / "settings" / "overrides.json").write_text(json.dumps(self._settings))
+        plugins = {"disabledExtensions": dict.fromkeys(self._left_out, True)}
+        (home / "settings" / "page_config.json").write_text(json.dumps(plugins))
         environment = {
             "HOME": str(home),
             "JUPYTER_CONFIG_DIR": str(home / "config"),
@@ -220,24 +233,27 @@ class Output:
 class Notebook:
     """One notebook in one window; `console` has what the page's console said, as (level, text)."""
 
-    def __init__(self, lab: JupyterLab, context: BrowserContext | Firefox, name: str) -> None:
+    def __init__(
+        self, lab: JupyterLab, context: BrowserContext | Firefox, page: Page, name: str, windows: Windows | None
+    ) -> None:
+        """`windows` is what the page came from, and goes back to."""
         self.lab = lab
         self.context = context
+        self.page = page
         self.name = name
         self.console: list[tuple[str, str]] = []
-        self.page = self._new_page()
-
-    def _new_page(self) -> Page:
-        page = self.context.new_page()
+        self._windows = windows
         page.set_default_timeout(PAGE_DEADLINE_MS)
-        page.on("console", self._note)
-        page.on("pageerror", lambda error: self.console.append(("uncaught", str(error))))
         # a page that is dirty asks before it goes
-        page.on("dialog", lambda dialog: dialog.accept())
-        return page
+        self._heard = {"console": self._note, "pageerror": self._note_uncaught, "dialog": lambda asked: asked.accept()}
+        for event, handler in self._heard.items():
+            page.on(event, handler)
 
     def _note(self, message: ConsoleMessage) -> None:
         self.console.append((message.type, f"{message.text} ({message.location.get('url', '')})"))
+
+    def _note_uncaught(self, error: PlaywrightError) -> None:
+        self.console.append(("uncaught", str(error)))
 
     @property
     def errors(self) -> list[str]:
@@ -333,7 +349,11 @@ class Notebook:
             self.page.evaluate(f"{_NOTEBOOK}.sessionContext.shutdown().then(() => 0)")
         except PlaywrightError as error:
             self.console.append(("error", f"the kernel could not be shut down: {error}"))
-        self.context.close()
+        if self._windows is None or not self._windows.give_back(self.page, f"{self.lab.url}api"):
+            self.context.close()
+            return
+        for event, handler in self._heard.items():
+            self.page.remove_listener(event, handler)
 
 
 def _notebook_json(cells: Sequence[str]) -> dict[str, Any]:

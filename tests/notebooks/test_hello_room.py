@@ -41,7 +41,7 @@ def code_cells() -> list[str]:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLab]:
-    with JupyterLab(tmp_path_factory.mktemp("jupyterlab")) as running:
+    with JupyterLab(tmp_path_factory.mktemp("jupyterlab"), whole=True) as running:
         # there from here on, so that no test finds another process when it ends
         assert running.browser
         yield running

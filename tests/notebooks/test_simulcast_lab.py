@@ -27,7 +27,7 @@ SETTLED_S = 1.6
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[JupyterLab]:
-    with JupyterLab(tmp_path) as running:
+    with JupyterLab(tmp_path, whole=True) as running:
         yield running
 
 

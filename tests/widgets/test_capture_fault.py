@@ -17,7 +17,7 @@ from tests.kit.jupyterlab import JupyterLab
 from tests.kit.outside import Outside
 from tests.kit.poll import wait_until_sync
 from tests.kit.server import Server
-from tests.widgets.labs import Labs
+from tests.kit.windows import SIZE
 from tests.widgets.studio import Studio
 
 # Chromium's field trial, which makes it ask for the click that the standard asks for
@@ -67,19 +67,11 @@ room.on("active_device_changed", lambda kind, device_id: heard.append([kind, dev
 """
 
 
-@pytest.fixture(scope="module")
-def lab(labs: Labs) -> Iterator[JupyterLab]:
-    with labs.borrow() as lab:
-        # from here on, so that no test finds another process when it ends
-        assert lab.playwright
-        yield lab
-
-
 @contextmanager
 def open_studio(lab: JupyterLab, outside: Outside, server: Server, *flags: str) -> Iterator[Studio]:
-    """A studio in a browser with these flags."""
+    """A studio in a browser of its own, with these flags."""
     with lab.another_browser(*flags) as browser:
-        notebook = lab.open(["pass"] * 4, context=browser.new_context(viewport={"width": 1280, "height": 900}))
+        notebook = lab.open(["pass"] * 4, context=browser.new_context(viewport=SIZE))
         with Studio(notebook, outside, server) as studio:
             yield studio
         notebook.close()
@@ -121,7 +113,8 @@ class Idle:
         return self._session.send("Runtime.evaluate", asked)["result"].get("value")
 
     def share_from_a_cell(self) -> None:
-        """Run the cell that wants a screen, when the page has not been touched for long enough."""
+        """Run the cell that wants a screen, once no click is left: a window that is opened uses one up."""
+        self.evaluate("navigator.userActivation.isActive && open('about:blank').close()")
         wait_until_sync(lambda: not self.evaluate("navigator.userActivation.isActive"), what="no click is left")
         notebook = "jupyterapp.shell.currentWidget.content"
         self.evaluate(f"{notebook}.activeCellIndex = 3; void jupyterapp.commands.execute('notebook:run-cell'); 0")
@@ -160,7 +153,7 @@ def test_a_screen_that_a_cell_asks_for_without_a_click(lab: JupyterLab, outside:
         wait_until_sync(idle.asks, what="the bar asks for a click")
         idle.ends("screen needs_click")
         assert idle.evaluate("document.querySelector('.lknb-bar-fault').textContent").startswith("The browser wants a")
-        page.evaluate("() => { globalThis.setTimeout = lknbWait }")
+        idle.evaluate("globalThis.setTimeout = lknbWait; 0")
         # the person says no
         idle.share_from_a_cell()
         wait_until_sync(idle.asks, what="the bar asks for a click")
@@ -264,46 +257,53 @@ def take_back(studio: Studio, *devices: str) -> None:
         browser.new_browser_cdp_session().send("Browser.setPermission", denied)
 
 
-def test_a_permission_that_is_taken_back_while_live(lab: JupyterLab, outside: Outside, server: Server) -> None:
-    with open_studio(lab, outside, server) as studio:
-        studio.run(HEARD + "camera, microphone = await asyncio.wait_for(me.enable_camera_and_microphone(), 20)")
-        camera, microphone = studio.value("[camera.sid, microphone.sid]")
-        studio.sees(camera, 1280)
-        began = time.monotonic()
-        # with the first one Chromium ends both, as they were one question: the page takes the other one again meanwhile
-        take_back(studio, "camera", "microphone")
-        for sid in (camera, microphone):
-            outside.call(studio.guest.wait_event("track_muted", track_sid=sid))
-        assert time.monotonic() - began < 4
-        assert studio.live() == []
-        studio.wait_for_bar(states={"microphone": "muted", "camera": "muted", "screen": "off"}, live=False)
-        assert "blocked for this page" in studio.bar()["fault"]
-
-        def told() -> Any:
-            return sorted(it for it in studio.value("heard") if it[0] == "error")
-
-        both = [["error", "camera", "denied"], ["error", "microphone", "denied"]]
-        wait_until_sync(lambda: told() == both, what=lambda: f"the program is told of both, not {told()}")
+@pytest.fixture
+def once(lab: JupyterLab, outside: Outside, server: Server) -> Iterator[Studio]:
+    """A studio whose permissions may be changed: nothing else uses its context."""
+    notebook = lab.open(["pass"] * 4, context=lab.browser.new_context(viewport=SIZE))
+    with Studio(notebook, outside, server) as studio:
+        yield studio
+    notebook.close()
 
 
-def test_a_camera_whose_permission_is_taken_back_leaves_the_microphone(
-    lab: JupyterLab, outside: Outside, server: Server
-) -> None:
-    with open_studio(lab, outside, server) as studio:
-        studio.run(HEARD + "camera, microphone = await asyncio.wait_for(me.enable_camera_and_microphone(), 20)")
-        camera, microphone = studio.value("[camera.sid, microphone.sid]")
-        used = studio.value("me.get_active_device('microphone')")
-        studio.run("heard.clear()")
-        take_back(studio, "camera")
-        outside.call(studio.guest.wait_event("track_muted", track_sid=camera))
-        wait_until_sync(lambda: studio.live() == ["audio"], what="Chromium may end both; one is taken again")
-        count = studio.packets(microphone)
-        wait_until_sync(lambda: studio.packets(microphone) > count + 20, 20, what="the sound goes on")
-        studio.wait_for_bar(states={"microphone": "on", "camera": "muted", "screen": "off"}, live=True)
-        assert studio.bar()["fault"].startswith("The camera is blocked for this page")
-        wait_until_sync(lambda: studio.value("heard") == [["error", "camera", "denied"]], what="that alone is told")
-        assert studio.value("me.get_active_device('microphone')") == used
-        assert outside.call(studio.guest.events("track_muted", track_sid=microphone)) == []
+def test_a_permission_that_is_taken_back_while_live(once: Studio, outside: Outside) -> None:
+    studio = once
+    studio.run(HEARD + "camera, microphone = await asyncio.wait_for(me.enable_camera_and_microphone(), 20)")
+    camera, microphone = studio.value("[camera.sid, microphone.sid]")
+    studio.sees(camera, 1280)
+    began = time.monotonic()
+    # with the first one Chromium ends both, as they were one question: the page takes the other one again meanwhile
+    take_back(studio, "camera", "microphone")
+    for sid in (camera, microphone):
+        outside.call(studio.guest.wait_event("track_muted", track_sid=sid))
+    assert time.monotonic() - began < 4
+    assert studio.live() == []
+    studio.wait_for_bar(states={"microphone": "muted", "camera": "muted", "screen": "off"}, live=False)
+    assert "blocked for this page" in studio.bar()["fault"]
+
+    def told() -> Any:
+        return sorted(it for it in studio.value("heard") if it[0] == "error")
+
+    both = [["error", "camera", "denied"], ["error", "microphone", "denied"]]
+    wait_until_sync(lambda: told() == both, what=lambda: f"the program is told of both, not {told()}")
+
+
+def test_a_camera_whose_permission_is_taken_back_leaves_the_microphone(once: Studio, outside: Outside) -> None:
+    studio = once
+    studio.run(HEARD + "camera, microphone = await asyncio.wait_for(me.enable_camera_and_microphone(), 20)")
+    camera, microphone = studio.value("[camera.sid, microphone.sid]")
+    used = studio.value("me.get_active_device('microphone')")
+    studio.run("heard.clear()")
+    take_back(studio, "camera")
+    outside.call(studio.guest.wait_event("track_muted", track_sid=camera))
+    wait_until_sync(lambda: studio.live() == ["audio"], what="Chromium may end both; one is taken again")
+    count = studio.packets(microphone)
+    wait_until_sync(lambda: studio.packets(microphone) > count + 20, 20, what="the sound goes on")
+    studio.wait_for_bar(states={"microphone": "on", "camera": "muted", "screen": "off"}, live=True)
+    assert studio.bar()["fault"].startswith("The camera is blocked for this page")
+    wait_until_sync(lambda: studio.value("heard") == [["error", "camera", "denied"]], what="that alone is told")
+    assert studio.value("me.get_active_device('microphone')") == used
+    assert outside.call(studio.guest.events("track_muted", track_sid=microphone)) == []
 
 
 # stubs: a microphone that may not be used, and a device that the browser takes away
@@ -332,35 +332,34 @@ PREVIEW = """() => {
 }"""
 
 
-def test_a_preview_keeps_the_device_that_is_not_at_fault(lab: JupyterLab, outside: Outside, server: Server) -> None:
-    with open_studio(lab, outside, server) as studio:
-        page = studio.notebook.page
-        page.evaluate(DENY_MICROPHONE)
-        studio.notebook.run(3, "preview = lknb.CameraPreview()\npreview")
-        wait_until_sync(lambda: studio.live() == ["video"], 20, what="the picture is there all the same")
-        wait_until_sync(lambda: page.evaluate(PREVIEW)[1] != "", what="what is wrong is said")
-        live, fault, button = page.evaluate(PREVIEW)
-        assert (live, button) == ("true", "Stop the camera")
-        assert fault.startswith("The microphone is blocked for this page")
-        assert "camera" not in fault
-        page.evaluate(ALLOW_MICROPHONE)
-        start = page.locator(".lknb-preview .lknb-bar-button")
-        start.click()
-        wait_until_sync(lambda: studio.live() == [], what="let go of")
-        start.click()
-        wait_until_sync(lambda: studio.live() == ["audio", "video"], 20, what="both are there")
-        assert page.evaluate(PREVIEW) == ["true", "", "Stop the camera"]
-        page.evaluate(TAKE_AWAY, "video")
-        wait_until_sync(lambda: page.evaluate(PREVIEW)[1].startswith("The camera is gone"), what="it is said")
-        assert page.evaluate(PREVIEW)[::2] == ["false", "Stop the microphone"]
-        assert studio.live() == ["audio"]
-        page.evaluate(TAKE_AWAY, "audio")
-        wait_until_sync(lambda: "The microphone is gone" in page.evaluate(PREVIEW)[1], what="so is the other")
-        assert "The camera is gone" in page.evaluate(PREVIEW)[1]
-        assert page.evaluate(PREVIEW)[::2] == ["false", "Show my camera"]
-        start.click()
-        wait_until_sync(lambda: studio.live() == ["audio", "video"], 20, what="and anew")
-        assert page.evaluate(PREVIEW) == ["true", "", "Stop the camera"]
+def test_a_preview_keeps_the_device_that_is_not_at_fault(studio: Studio) -> None:
+    page = studio.notebook.page
+    page.evaluate(DENY_MICROPHONE)
+    studio.notebook.run(3, "preview = lknb.CameraPreview()\npreview")
+    wait_until_sync(lambda: studio.live() == ["video"], 20, what="the picture is there all the same")
+    wait_until_sync(lambda: page.evaluate(PREVIEW)[1] != "", what="what is wrong is said")
+    live, fault, button = page.evaluate(PREVIEW)
+    assert (live, button) == ("true", "Stop the camera")
+    assert fault.startswith("The microphone is blocked for this page")
+    assert "camera" not in fault
+    page.evaluate(ALLOW_MICROPHONE)
+    start = page.locator(".lknb-preview .lknb-bar-button")
+    start.click()
+    wait_until_sync(lambda: studio.live() == [], what="let go of")
+    start.click()
+    wait_until_sync(lambda: studio.live() == ["audio", "video"], 20, what="both are there")
+    assert page.evaluate(PREVIEW) == ["true", "", "Stop the camera"]
+    page.evaluate(TAKE_AWAY, "video")
+    wait_until_sync(lambda: page.evaluate(PREVIEW)[1].startswith("The camera is gone"), what="it is said")
+    assert page.evaluate(PREVIEW)[::2] == ["false", "Stop the microphone"]
+    assert studio.live() == ["audio"]
+    page.evaluate(TAKE_AWAY, "audio")
+    wait_until_sync(lambda: "The microphone is gone" in page.evaluate(PREVIEW)[1], what="so is the other")
+    assert "The camera is gone" in page.evaluate(PREVIEW)[1]
+    assert page.evaluate(PREVIEW)[::2] == ["false", "Show my camera"]
+    start.click()
+    wait_until_sync(lambda: studio.live() == ["audio", "video"], 20, what="and anew")
+    assert page.evaluate(PREVIEW) == ["true", "", "Stop the camera"]
 
 
 # a stub: Workers from now on have encoders that fail at every picture but small ones, after they said that they can
@@ -381,19 +380,18 @@ globalThis.Blob = class extends Blob {
 """
 
 
-def test_an_encoder_that_fails_for_good_ends_the_publication(lab: JupyterLab, outside: Outside, server: Server) -> None:
-    with open_studio(lab, outside, server) as studio:
-        page = studio.notebook.page
-        page.evaluate(BREAK_ENCODERS)
-        page.locator(".lknb-bar-leave").click()
-        page.locator(".lknb-bar-join").click()
-        wait_until_sync(lambda: studio.bar()["status"] == "", 20, what="the page has a Worker with the stub")
-        studio.run("me = room.local_participant\n" + HEARD)
-        camera = studio.publish("me.set_camera_enabled(True)")
-        outside.call(studio.guest.wait_event("track_unpublished", track_sid=camera, deadline_s=20))
-        assert studio.bar()["fault"].startswith("This browser fails to encode the camera as ")
-        assert "video_codec=rtc.VideoCodec." in studio.bar()["fault"]
-        assert ["error", "camera", "unsupported"] in studio.value("heard")
-        assert studio.value("len(me.track_publications)") == 0
-        wait_until_sync(lambda: studio.live() == [], what="the device is free")
-        assert (studio.bar()["states"]["camera"], studio.bar()["live"]) == ("off", False)
+def test_an_encoder_that_fails_for_good_ends_the_publication(studio: Studio, outside: Outside) -> None:
+    page = studio.notebook.page
+    page.evaluate(BREAK_ENCODERS)
+    page.locator(".lknb-bar-leave").click()
+    page.locator(".lknb-bar-join").click()
+    wait_until_sync(lambda: studio.bar()["status"] == "", 20, what="the page has a Worker with the stub")
+    studio.run("me = room.local_participant\n" + HEARD)
+    camera = studio.publish("me.set_camera_enabled(True)")
+    outside.call(studio.guest.wait_event("track_unpublished", track_sid=camera, deadline_s=20))
+    assert studio.bar()["fault"].startswith("This browser fails to encode the camera as ")
+    assert "video_codec=rtc.VideoCodec." in studio.bar()["fault"]
+    assert ["error", "camera", "unsupported"] in studio.value("heard")
+    assert studio.value("len(me.track_publications)") == 0
+    wait_until_sync(lambda: studio.live() == [], what="the device is free")
+    assert (studio.bar()["states"]["camera"], studio.bar()["live"]) == ("off", False)
