@@ -207,7 +207,7 @@ async def test_what_is_queued_is_heard_while_the_kernel(
         await asyncio.sleep(2)
         heard = len(await listener.loudness(sid))
         queued_s = []
-        for _ in range(4):
+        for _ in range(3):
             if stall == "is stopped":
                 kernel.send_signal(signal.SIGSTOP)
                 await asyncio.sleep(0.5)
@@ -217,7 +217,7 @@ async def test_what_is_queued_is_heard_while_the_kernel(
                 queued_s.append(float(await kernel.stdout.readline()))
             await asyncio.sleep(1.2)
         course = (await listener.loudness(sid))[heard:]
-        assert len(course) > 400
+        assert len(course) > 300
         evidence = f"level {min(course):.2f} to {max(course):.2f} of 0.19, queued {min(queued_s, default=1):.2f} s"
         request.node.user_properties.append(("evidence", evidence))
         assert min(course) > 0.1, evidence

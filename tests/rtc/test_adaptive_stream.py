@@ -222,7 +222,9 @@ async def test_pages_decide_what_flows(server: Server, core: None) -> None:
             await show(320, 180, dpr=2.0)
             returned.append(await it.wait_flow(2.0))
             await it.wait_height(360)
-        assert min(returned) < 0.3, returned
+            if returned[-1] < 0.3:
+                break
+        assert returned[-1] < 0.3, returned
         await show(320, 180)
         await it.wait_height(180)
         await socket.close()
