@@ -143,7 +143,7 @@ async def test_a_recorder_counts_as_a_viewer_of_the_whole_picture(join: Join, tm
     await alice.local_participant.publish_track(lknb.TestPattern(1280, 720, fps=15, color=ORANGE))
     # nothing shows it, so nothing is sent before
     async with lknb.Recorder(await bob.wait_for_track("alice"), tmp_path / "watched.webm") as recorder:
-        await asyncio.sleep(4)
+        await asyncio.sleep(2)
     played = play(recorder.path)
     # from the first picture on
     assert played.sizes[0] == played.sizes[-1] == (1280, 720)
