@@ -19,6 +19,15 @@ def test_a_callers_clock_keeps_its_distances_whatever_the_delays() -> None:
     assert clock.place(77 + 66_666, 1_060_000) == 1_066_666
 
 
+def test_our_own_clock_is_believed_however_late_the_first_picture_is() -> None:
+    clock = CaptureClock()
+    assert clock.place(7_000_000, 7_013_000) == 7_000_000
+    assert clock.place(7_033_333, 7_033_400) == 7_033_333
+    # the picture that was too late to be told from one of another clock spoils no other
+    assert clock.place(7_066_666, 8_000_000) == 8_000_000
+    assert clock.place(8_033_333, 8_040_000) == 8_033_333
+
+
 def test_a_clock_that_jumps_is_placed_anew() -> None:
     clock = CaptureClock()
     clock.place(1_000, 1_000_000)
