@@ -24,6 +24,7 @@ _FEEDBACK_INTERVAL_S = 0.05
 _REPORT_INTERVAL_S = 1.0
 _FIRST_REPORT_S = 0.2
 _PARKED_PACKETS = 200
+_PARKED_REPORTS = 20
 _REPORT_BLOCKS_MAX = 31
 
 
@@ -67,6 +68,7 @@ class MediaSession:
         self._last_ssrc = 0
         self._feedback_due = self._report_due = 0.0
         self._parked: list[tuple[RtpView, int]] = []
+        self._parked_reports: dict[int, tuple[rtcp.SenderReport, int]] = {}
         outbox.padding = self._padding
 
     @property
@@ -104,6 +106,10 @@ class MediaSession:
         parked, self._parked = self._parked, []
         for view, arrival_us in parked:
             self._deliver(view, arrival_us, now)
+        for report, arrival_us in list(self._parked_reports.values()):
+            if report.ssrc in self._by_ssrc:
+                del self._parked_reports[report.ssrc]
+                self._by_ssrc[report.ssrc].sender_report(report, arrival_us, now)
 
     def release(self, mid: str) -> None:
         """Nobody takes the packets of this m-line any more."""
@@ -134,8 +140,8 @@ class MediaSession:
             self.dropped += 1
             return
         for packet in packets:
-            if isinstance(packet, rtcp.SenderReport) and packet.ssrc in self._by_ssrc:
-                self._by_ssrc[packet.ssrc].sender_report(packet, arrival_us, now)
+            if isinstance(packet, rtcp.SenderReport):
+                self._deliver_report(packet, arrival_us, now)
             for sender in self._senders:
                 sender.on_rtcp(packet, wall_us, now)
             self.outbox.on_rtcp(packet, now)
@@ -151,6 +157,14 @@ class MediaSession:
         else:
             # media can be faster than the description that announces it
             self._parked.append((view, arrival_us))
+
+    def _deliver_report(self, report: rtcp.SenderReport, arrival_us: int, now: float) -> None:
+        receiver = self._by_ssrc.get(report.ssrc)
+        if receiver is not None:
+            receiver.sender_report(report, arrival_us, now)
+        elif any(view.ssrc == report.ssrc for view, _ in self._parked) and len(self._parked_reports) < _PARKED_REPORTS:
+            # the next comes in three seconds only, and until then nobody knows when anything was captured
+            self._parked_reports[report.ssrc] = report, arrival_us
 
     def _by_mid(self, view: RtpView) -> Receiver | None:
         value = view.extension(self._mid_id) if self._mid_id else None
@@ -192,6 +206,7 @@ class MediaSession:
         if self._parked and now - self._parked[0][1] / 1e6 > _REPORT_INTERVAL_S:
             self.dropped += len(self._parked)
             self._parked.clear()
+            self._parked_reports.clear()
 
     def _estimate_changed(self, now: float) -> None:
         self.on_feedback(now)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from lknb.core.clock import CaptureClock
@@ -83,6 +84,22 @@ def test_packets_that_come_before_their_description_wait_for_it():
     assert wire.media.dropped == 1
     wire.media.tick(WALL_US, 1.5)
     assert wire.media.dropped == 2
+
+
+def test_a_report_that_comes_before_the_description_waits_with_its_packets():
+    wire, receiver = Wire(), FakeReceiver()
+    report = rtcp.SenderReport(11, 1 << 32, 90_000, 1, 100)
+    wire.media.receive_rtcp(rtcp.build_rtcp([report]), 0, WALL_US, 0.0)
+    wire.media.receive_rtp(packet(11), 0, 0.0)
+    wire.media.receive_rtp(packet(22, mid="2"), 0, 0.0)
+    reports = [replace(report, ssrc=ssrc) for ssrc in (11, 22, 99)]
+    wire.media.receive_rtcp(rtcp.build_rtcp(reports), 7, WALL_US, 0.05)
+    wire.media.bind("2", [], receiver, 0.1)
+    assert receiver.reported == [reports[1]]
+    wire.media.bind("1", [11], receiver, 0.1)
+    assert receiver.reported == [reports[1], reports[0]]
+    wire.media.bind("1", [11, 99], receiver, 0.2)
+    assert len(receiver.reported) == 2, "nobody waits for strangers"
 
 
 def test_what_waits_is_bounded():
