@@ -19,7 +19,17 @@ from tests.kit.poll import TIME_FACTOR
 PAGE = Path(__file__).parent / "page"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CALL_DEADLINE_S = 30.0
+_FEATURES_OFF = (
+    # a page of Chromium's own beside every window, for what is typed as an address: half a second of a CPU
+    "WebUIOmniboxPopup", "WebUIOmniboxAimPopup",
+    # what playwright turns off, which this list takes the place of
+    "AimEnabled", "AvoidCorsURLLoaderRestartOnRedirect", "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose", "HttpsFirstBalancedModeAutoEnable", "HttpsUpgrades", "LensOverlay", "MediaRouter",
+    "NetworkTimeServiceQuerying", "OptimizationHints", "PaintHolding", "PreconnectToSearch",
+    "ThirdPartyStoragePartitioning",
+)  # fmt: skip
 FLAGS = (
+    f"--disable-features={','.join(_FEATURES_OFF)}",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",

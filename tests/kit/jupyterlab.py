@@ -181,8 +181,11 @@ class JupyterLab:
         for path in (home, home / "settings", self.notebooks):
             path.mkdir(parents=True)
         (home / "settings" / "overrides.json").write_text(json.dumps(self._settings))
-        plugins = {"disabledExtensions": dict.fromkeys(self._left_out, True)}
-        (home / "settings" / "page_config.json").write_text(json.dumps(plugins))
+        page: dict[str, Any] = {"disabledExtensions": dict.fromkeys(self._left_out, True)}
+        if self._left_out:
+            # no look, at every load, whether JupyterLab's own code has to be built anew
+            page["buildAvailable"] = page["buildCheck"] = False
+        (home / "settings" / "page_config.json").write_text(json.dumps(page))
         environment = {
             "HOME": str(home),
             "JUPYTER_CONFIG_DIR": str(home / "config"),
