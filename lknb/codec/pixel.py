@@ -71,6 +71,14 @@ _PIL_FORMATS: Mapping[str, str] = {"RGB": "rgb24", "RGBA": "rgba", "L": "gray"}
 ONE_THREAD: Mapping[str, Any] = {"threads": 1} if "threads" in (VideoReformatter.reformat.__doc__ or "") else {}
 """For `VideoReformatter.reformat`."""
 
+# To halve the chroma of RGB, swscale by itself takes every second row, in code without SIMD. Made of every pixel and
+# averaged it costs two thirds of that. (SWS_FULL_CHR_H_INP, which PyAV 15 has no name for.)
+_HALVED_FROM_RGB = Interpolation.AREA | 0x4000
+
+# The SIMD of swscale reads a few bytes past the end of what it converts: they have to be there. Within a page they are.
+_PAGE_BYTES = 4096
+_READ_PAST_BYTES = 64
+
 # Building a scaler costs more than using it, and one must not be used by two threads at a time.
 _scaler = threading.local()
 
@@ -128,15 +136,7 @@ def from_array(array: NDArray[Any], format: str | None = None) -> av.VideoFrame:
     Without `format`, (height, width, 3) is rgb24, (height, width, 4) rgba, and (height, width) or (height, width, 1)
     gray. See `ARRAY_FORMATS`. Raises `FrameError`, which names what was expected.
     """
-    if not isinstance(array, np.ndarray):
-        raise FrameError(f"expected a numpy array, got {type(array).__name__}")
-    if array.dtype != np.uint8:
-        raise FrameError(f"expected an array of uint8 with values from 0 to 255, got {array.dtype}")
-    if array.ndim == 3 and array.shape[2] == 1 and format in (None, "gray"):
-        array = array[:, :, 0]
-    if format is None:
-        format = _guess_format(array)
-    width, height = _array_size(array, format)
+    array, format, width, height = _examine(array, format)
     frame = _allocate(format, width, height)
     if format in _PLANAR_ARRAYS:
         return from_buffer(format, width, height, np.ascontiguousarray(array).data)
@@ -179,6 +179,16 @@ def from_image(image: object, format: str | None = None) -> av.VideoFrame:
     )
 
 
+def i420_from_image(image: object, format: str | None = None) -> av.VideoFrame:
+    """Like `from_image`, but in i420. Most arrays are converted from where they lie, which saves the copy."""
+    if isinstance(image, np.ndarray):
+        array, format, width, height = _examine(image, format)
+        check_size(width, height)
+        if format in _CHANNELS and _can_be_read_past(array):
+            return convert(av.VideoFrame.from_numpy_buffer(array, format), "i420")
+    return convert(from_image(image, format), "i420")
+
+
 def convert(frame: av.VideoFrame, format: str) -> av.VideoFrame:
     """The picture in another format; the frame itself when it has that format already. Raises `FrameError`."""
     name = _format(format).ffmpeg
@@ -187,8 +197,7 @@ def convert(frame: av.VideoFrame, format: str) -> av.VideoFrame:
     if not hasattr(_scaler, "reformatter"):
         _scaler.reformatter = VideoReformatter()
     reformatter: VideoReformatter = _scaler.reformatter
-    # of an RGB picture every second row gives the chroma, averaged along it: two thirds of the time of a filter
-    interpolation = Interpolation.POINT if frame.format.is_rgb else Interpolation.BILINEAR
+    interpolation = _HALVED_FROM_RGB if frame.format.is_rgb else Interpolation.BILINEAR
     return reformatter.reformat(frame, format=name, interpolation=interpolation, **ONE_THREAD)
 
 
@@ -274,6 +283,24 @@ def plane_views(frame: av.VideoFrame, format: str) -> Iterator[Pixels]:
     """Views of the planes of a frame which has this format: rows x bytes of a row, without padding."""
     for plane, (row, rows) in zip(frame.planes, plane_sizes(format, frame.width, frame.height), strict=True):
         yield np.ndarray((rows, row), np.uint8, memoryview(plane), strides=(plane.line_size, 1))
+
+
+def _examine(array: NDArray[Any], format: str | None) -> tuple[NDArray[Any], str, int, int]:
+    """The array without a superfluous dimension, its format, and width and height of its picture."""
+    if not isinstance(array, np.ndarray):
+        raise FrameError(f"expected a numpy array, got {type(array).__name__}")
+    if array.dtype != np.uint8:
+        raise FrameError(f"expected an array of uint8 with values from 0 to 255, got {array.dtype}")
+    if array.ndim == 3 and array.shape[2] == 1 and format in (None, "gray"):
+        array = array[:, :, 0]
+    if format is None:
+        format = _guess_format(array)
+    return array, format, *_array_size(array, format)
+
+
+def _can_be_read_past(array: NDArray[Any]) -> bool:
+    end: int = array.ctypes.data + array.nbytes
+    return array.flags.c_contiguous and -end % _PAGE_BYTES >= _READ_PAST_BYTES
 
 
 def _guess_format(array: NDArray[Any]) -> str:

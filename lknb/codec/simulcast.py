@@ -78,7 +78,9 @@ class LayerEncoder:
             due = [(state, state.take_turn(timestamp_us)) for state in self._layers]
             self.left_out = any(turn is None and state.watched for state, turn in due)
         frames: list[EncodedFrame] = []
-        lowest = next((index for index, (_, turn) in enumerate(due) if turn is not None), len(due))
+        lowest = next((index for index, (_, turn) in enumerate(due) if turn is not None), None)
+        if lowest is None:
+            return []
         source, picture = picture, convert(picture, "i420")
         for state, keyframe in reversed(due[lowest:]):
             picture = state.scale(picture, source.width, source.height)

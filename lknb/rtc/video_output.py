@@ -31,6 +31,11 @@ class VideoOutput:
         self._active = False
         self._paused_until_us: dict[str, int] = {}
 
+    @property
+    def active(self) -> bool:
+        """Whether pictures are encoded: the core takes them, and the track is not muted."""
+        return self._active
+
     def request_keyframe(self, rid: str) -> None:
         self._active = True
         self._encoder.request_keyframe(rid)

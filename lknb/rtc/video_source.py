@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +103,7 @@ class VideoSource:
             raise FrameError(f"expected timestamp_us as a number of microseconds, got {timestamp_us!r}")
         if rotation not in VideoRotation.values():
             raise FrameError(f"expected a VideoRotation, got {rotation!r}")
-        picture = as_picture(frame, format_name(format))
+        picture = as_picture(frame, format_name(format), i420=self._is_encoded)
         degrees = VideoRotation(rotation).degrees
         self._take(picture, degrees, lambda: self._clock.place(int(timestamp_us), now_us()))
 
@@ -193,8 +193,15 @@ class VideoSource:
                 self._repeat_at_us = now_us() + _REPEAT_AFTER_US
                 self._changed.notify_all()
 
+    @property
+    def _is_encoded(self) -> bool:
+        return any(output.active for output in list(self._outputs.values()))
+
     def _run(self) -> None:
         while (capture := self._next_capture()) is not None:
+            self._last = capture
+            if not self._is_encoded:
+                continue
             try:
                 picture = pixel.rotate(capture.picture, capture.degrees)
                 self._last = _Capture(picture, capture.timestamp_us, 0)
@@ -215,17 +222,21 @@ class VideoSource:
                 if self._repeat_at_us is not None and now >= self._repeat_at_us:
                     self._repeat_at_us = None
                     if self._last is not None:
-                        return _Capture(self._last.picture, self._clock.place(0, now), 0)
+                        return replace(self._last, timestamp_us=self._clock.place(0, now))
                 left_us = None if self._repeat_at_us is None else self._repeat_at_us - now
                 self._changed.wait(None if left_us is None else left_us / _US_PER_S)
             return None
 
 
-def as_picture(frame: Any, format: str | None = None) -> av.VideoFrame:
-    """A copy of what was captured. Raises `FrameError`."""
+def as_picture(frame: Any, format: str | None = None, *, i420: bool = False) -> av.VideoFrame:
+    """A copy of what was captured, with `i420` as encoders want it. Raises `FrameError`."""
     if format is not None and not isinstance(frame, np.ndarray):
         raise FrameError(f"expected an array with format={format!r}, got {type(frame).__name__}, which has its own")
-    picture = frame._copy_picture() if isinstance(frame, VideoFrame) else pixel.from_image(frame, format)
+    if isinstance(frame, VideoFrame):
+        picture = frame._copy_picture()
+    else:
+        # what will be encoded is converted here at once, which is cheaper than a copy that is converted later
+        picture = (pixel.i420_from_image if i420 else pixel.from_image)(frame, format)
     if min(picture.width, picture.height) < MIN_SIDE_PIXELS:
         size = f"{picture.width}x{picture.height}"
         raise FrameError(f"expected sides of at least {MIN_SIDE_PIXELS} pixels to send, got {size}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -74,6 +76,54 @@ def test_an_array_is_copied() -> None:
     picture = pixel.from_array(array)
     array[:] = 0
     assert (pixel.to_array(picture) == (200, 10, 30)).all()
+
+
+@pytest.mark.parametrize("format", pixel.ARRAY_FORMATS)
+@pytest.mark.parametrize(("width", "height"), [(64, 48), (50, 38)])
+def test_an_array_in_i420_is_its_copy_converted(format: str, width: int, height: int) -> None:
+    random = np.random.default_rng(3).integers(0, 255, (height, width, 3), np.uint8)
+    array = pixel.to_array(pixel.from_array(random), format)
+    picture = pixel.i420_from_image(array, format)
+    assert pixel.to_buffer(picture, "i420") == pixel.to_buffer(pixel.from_array(array, format), "i420")
+    packed = bytes(pixel.to_buffer(picture, "i420"))
+    array[:] = 0
+    assert pixel.to_buffer(picture, "i420") == packed
+
+
+def test_strided_arrays_become_i420_too() -> None:
+    original = np.random.default_rng(2).integers(0, 255, (40, 60, 3), np.uint8)
+    for view in (original[::2, ::3], original[::-1, ::-1], original[:, 10:50], original[:, :, ::-1]):
+        expected = pixel.to_buffer(pixel.from_array(view), "i420")
+        assert pixel.to_buffer(pixel.i420_from_image(view), "i420") == expected
+
+
+def test_an_array_is_not_read_past_the_end_of_its_memory() -> None:
+    script = """
+import ctypes, mmap
+import numpy as np
+from lknb.codec import pixel
+libc = ctypes.CDLL(None)
+libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+page = mmap.PAGESIZE
+memory = np.frombuffer(mmap.mmap(-1, 9 * page), np.uint8)
+assert libc.mprotect(memory.ctypes.data + 8 * page, page, 0) == 0
+for width, channels in ((50, 3), (64, 3), (51, 3), (33, 4)):
+    size = width * 38 * channels
+    for gap in (0, 1, 16, 63, 64, 200):
+        end = 8 * page - gap
+        pixel.i420_from_image(memory[end - size : end].reshape(38, width, channels))
+"""
+    assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 0
+
+
+def test_the_chroma_of_rgb_is_the_average_of_all_pixels() -> None:
+    array = np.empty((32, 32, 3), np.uint8)
+    array[::2], array[1::2] = (255, 0, 0), (0, 0, 255)
+    mixed = pixel.convert(pixel.from_array(array), "i420")
+    _, blue, red = pixel.plane_views(mixed, "i420")
+    # pure red is 90, 240, pure blue 240, 110
+    assert np.abs(blue.astype(int) - 165).max() <= 2
+    assert np.abs(red.astype(int) - 175).max() <= 2
 
 
 def test_the_shape_decides_the_format_unless_it_is_named() -> None:

@@ -68,6 +68,16 @@ def test_60_pictures_a_second_become_30() -> None:
     assert sum(len(target.encode(content[0], index * 16_667)) for index in range(60)) == 30
 
 
+def test_a_picture_that_comes_too_soon_for_every_layer_is_not_converted(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = LayerEncoder("vp8", plan_layers(160, 90))
+    content = pictures(1, 160, 90)
+    converted: list[str] = []
+    monkeypatch.setattr("lknb.codec.simulcast.convert", lambda frame, to: converted.append(to) or frame)
+    for index in range(60):
+        target.encode(content[0], index * 16_667)
+    assert len(converted) == 30
+
+
 def test_a_key_frame_is_made_of_the_layer_it_is_asked_of_and_does_not_leak_into_others() -> None:
     target = three_layers()
     encode(target, 3)

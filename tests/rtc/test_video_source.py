@@ -205,6 +205,9 @@ async def test_nothing_is_encoded_before_the_core_takes_frames(published: Publis
     published.source.capture_frame(plain(RED))
     await wait_until(lambda: published.source._last is not None)
     assert not published.frames
+    # what nobody takes is not even converted
+    assert published.source._last is not None
+    assert published.source._last.picture.format.name == "rgb24"
     published.request_keyframe()
     assert color_of((await published.wait(1))[0]) == pytest.approx(RED, abs=5)
 
