@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.interop.row import BLUE, GREEN, RED
 from tests.kit.peer import Colour, Peer, is_near
 from tests.kit.poll import wait_until
 from tests.kit.server import Server
+from tests.kit.together import side_by_side
 from tests.kit.token import room_name
 
 # no part begins at a key frame, which there is every 2 s
@@ -43,33 +45,32 @@ async def show(peer: Peer, video: str, audio: str, stage: tuple[Colour, float]) 
 
 
 @pytest.mark.interop("lknb MediaFile: seek, pause, loop -> wheel")
-@pytest.mark.parametrize(
-    ("name", "video", "audio", "options", "gop", "codec"),
-    [
-        ("a.mp4", "libx264", "libopus", None, 60, "h264"),
-        ("b.webm", "libvpx", "libopus", None, 60, "vp8"),
-        # encoded again, as VP8 unless told otherwise
-        ("c.mp4", "libx264", "aac", B_FRAMES, 30, "vp8"),
-        ("d.mp4", "libx264", "aac", None, 150, "vp8"),
-    ],
-    ids=["h264", "vp8", "b-frames", "few key frames"],
-)
 async def test_a_file_is_seen_and_heard_where_it_is(
     lknb_server: Server,
     core: None,
     open_peer: OpenPeer,
     tmp_path: Path,
+    subtests: pytest.Subtests,
     request: pytest.FixtureRequest,
-    name: str,
-    video: str,
-    audio: str,
-    options: dict[str, str] | None,
-    gop: int,
-    codec: str,
 ) -> None:
-    path = make_stages(
-        tmp_path / name, STAGES, video=video, audio=audio, options=options, gop=gop, seconds_each=STAGE_S
+    cases: dict[str, tuple[str, dict[str, Any], str]] = {
+        "h264": ("a.mp4", {"video": "libx264", "audio": "libopus", "gop": 60}, "h264"),
+        "vp8": ("b.webm", {"video": "libvpx", "audio": "libopus", "gop": 60}, "vp8"),
+        # encoded again, as VP8 unless told otherwise
+        "b-frames": ("c.mp4", {"video": "libx264", "audio": "aac", "options": B_FRAMES, "gop": 30}, "vp8"),
+        "few key frames": ("d.mp4", {"video": "libx264", "audio": "aac", "gop": 150}, "vp8"),
+    }
+    for name, made_as, _ in cases.values():
+        make_stages(tmp_path / name, STAGES, seconds_each=STAGE_S, **made_as)
+    await side_by_side(
+        subtests,
+        {case: watch(tmp_path / name, codec, lknb_server, open_peer) for case, (name, _, codec) in cases.items()},
     )
+    request.node.user_properties.append(("evidence", f"{', '.join(cases)}: colours and tones of all parts"))
+
+
+async def watch(path: Path, codec: str, lknb_server: Server, open_peer: OpenPeer) -> None:
+    """Seek, pause and loop in a file, which is published as `codec`."""
     wheel, room_id = await open_peer("wheel", "wheel"), room_name()
     await wheel.connect(lknb_server.url, lknb_server.token("wheel", room_id), single_peer_connection=True)
     async with await lknb.connect(room_id, url=lknb_server.url, token=lknb_server.token("notebook", room_id)) as room:
@@ -96,7 +97,6 @@ async def test_a_file_is_seen_and_heard_where_it_is(
         await file.seek(3 * STAGE_S - 0.5)
         await show(wheel, picture, sound, STAGES[0])
         assert await file.position() < STAGE_S + 1
-    request.node.user_properties.append(("evidence", f"{codec}, colours and tones of all parts"))
 
 
 async def stands_still(peer: Peer, sid: str) -> None:

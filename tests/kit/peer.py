@@ -268,13 +268,13 @@ class Peer(ABC):
     async def wait_video(
         self, track_sid: str, accept: Callable[[VideoReport], bool], deadline_s: float = 15.0
     ) -> VideoReport:
-        """The first report that is accepted. AssertionError shows the last one."""
+        """The first report that is accepted, once the stats know the stream. AssertionError shows the last one."""
         last: VideoReport | None = None
 
         async def accepted() -> VideoReport | None:
             nonlocal last
             last = await self.video(track_sid)
-            return last if last is not None and accept(last) else None
+            return last if last is not None and last.codec and accept(last) else None
 
         return await wait_until(
             accepted, deadline_s, what=lambda: f"{self.kind} {self.identity} sees {last}", interval_s=0.03
@@ -283,13 +283,13 @@ class Peer(ABC):
     async def wait_audio(
         self, track_sid: str, accept: Callable[[AudioReport], bool], deadline_s: float = 15.0
     ) -> AudioReport:
-        """The first report that is accepted. AssertionError shows the last one."""
+        """The first report that is accepted, once the stats know the stream. AssertionError shows the last one."""
         last: AudioReport | None = None
 
         async def accepted() -> AudioReport | None:
             nonlocal last
             last = await self.audio(track_sid)
-            return last if last is not None and accept(last) else None
+            return last if last is not None and last.codec and accept(last) else None
 
         return await wait_until(
             accepted, deadline_s, what=lambda: f"{self.kind} {self.identity} hears {last}", interval_s=0.03
