@@ -395,3 +395,21 @@ def test_an_encoder_that_fails_for_good_ends_the_publication(studio: Studio, out
     assert studio.value("len(me.track_publications)") == 0
     wait_until_sync(lambda: studio.live() == [], what="the device is free")
     assert (studio.bar()["states"]["camera"], studio.bar()["live"]) == ("off", False)
+
+
+def test_a_preview_whose_permission_is_taken_back_lets_go(once: Studio) -> None:
+    once.notebook.run(3, "preview = lknb.CameraPreview()\npreview")
+    page = once.notebook.page
+    fault = page.locator(".lknb-preview .lknb-bar-fault")
+    button = page.locator(".lknb-preview .lknb-bar-button")
+    wait_until_sync(lambda: sorted(once.live()) == ["audio", "video"], 20, what="it shows")
+    take_back(once, "camera")
+    wait_until_sync(lambda: once.live() == ["audio"], what="the microphone goes on, the camera does not")
+    wait_until_sync(lambda: "camera is blocked for this page" in fault.inner_text(), what="the person is told")
+    assert "microphone" not in fault.inner_text()
+    assert button.text_content() == "Stop the microphone"
+    take_back(once, "microphone")
+    wait_until_sync(lambda: once.live() == [], what="nothing is open any more")
+    wait_until_sync(lambda: "microphone is blocked" in fault.inner_text(), what="the person is told of both")
+    assert "camera is blocked" in fault.inner_text()
+    assert button.text_content() == "Show my camera"

@@ -1,7 +1,7 @@
 // A look in the mirror before a call, and menus of devices. Nothing leaves the page.
 
 import { explainFault, explainLoss } from "./device_fault.js";
-import { cameraOf, currentObstacle, isForbidden, listDevices, microphoneOf } from "./device_list.js";
+import { cameraOf, currentObstacle, isForbidden, listDevices, microphoneOf, watchForbidden } from "./device_list.js";
 import { make, setText } from "./dom.js";
 import { KernelWatch } from "./kernel_watch.js";
 import { SpeakerMenu } from "./speaker_menu.js";
@@ -15,6 +15,11 @@ const METER_MS = 100;
 const PREVIEW_LOSS_HELP = "It was unplugged, or its driver failed. Choose another one in the menu, or plug it in and start the preview anew.";
 /** Nobody could tell this page to let go of its devices any more. @type {DeviceFault} */
 const KERNEL_GONE = { reason: "closed", title: "The kernel is gone", detail: "Run the cell again." };
+
+/** @param {MediaStreamTrack} track @returns {"camera" | "microphone"} */
+function kindOf(track) {
+  return track.kind === "video" ? "camera" : "microphone";
+}
 
 /** @param {MediaStreamConstraints} wanted */
 async function obtainTracks(wanted) {
@@ -32,6 +37,8 @@ class PreviewView {
     this.hasPicture = /** @type {boolean} */ (model.get("_picture"));
     /** @type {MediaStream | null} */
     this.stream = null;
+    /** Ends following the permissions of what is shown. @type {(() => void)[]} */
+    this.unwatch = [];
     this.starts = 0;
     this.meterTimer = 0;
     this.isKernelGone = false;
@@ -100,14 +107,11 @@ class PreviewView {
    * @returns {Promise<{ tracks: MediaStreamTrack[], faults: Record<string, DeviceFault> }>}
    */
   async #take() {
-    const camera = { video: cameraOf({ device_id: this.model.get("camera"), constraints: PREVIEW_SIZE }) };
-    const microphone = { audio: microphoneOf({ device_id: this.model.get("microphone"), constraints: PREVIEW_SOUND }) };
-    const wishes = this.hasPicture ? { camera, microphone } : { microphone };
-    const kinds = PREVIEW_KINDS.filter((kind) => kind in wishes);
+    const kinds = this.hasPicture ? PREVIEW_KINDS : PREVIEW_KINDS.slice(1);
     /** @type {Record<string, DeviceFault>} */
     const faults = {};
     try {
-      return { tracks: await obtainTracks(Object.assign({}, ...Object.values(wishes))), faults };
+      return { tracks: await obtainTracks(Object.assign({}, ...kinds.map((kind) => this.#wish(kind)))), faults };
     } catch (error) {
       const forbidden = await Promise.all(kinds.map(isForbidden));
       const isRefusal = error instanceof DOMException && error.name === "NotAllowedError";
@@ -120,7 +124,7 @@ class PreviewView {
       for (const [index, kind] of kinds.entries()) {
         try {
           if (forbidden[index]) throw new DOMException("denied", "NotAllowedError");
-          tracks.push(...(await obtainTracks({ camera, microphone }[kind])));
+          tracks.push(...(await obtainTracks(this.#wish(kind))));
         } catch (own) {
           faults[kind] = explainFault(own, kind);
         }
@@ -129,11 +133,19 @@ class PreviewView {
     }
   }
 
+  /** What is asked for of a kind. @param {"camera" | "microphone"} kind @returns {MediaStreamConstraints} */
+  #wish(kind) {
+    const id = this.model.get(kind);
+    if (kind === "camera") return { video: cameraOf({ device_id: id, constraints: PREVIEW_SIZE }) };
+    return { audio: microphoneOf({ device_id: id, constraints: PREVIEW_SOUND }) };
+  }
+
   /** @param {MediaStream} stream */
   #show(stream) {
     this.stream = stream;
     stream.getTracks().forEach((track) => {
       track.onended = () => this.#lose(track);
+      this.unwatch.push(watchForbidden(kindOf(track), () => this.#lose(track)));
     });
     this.video.srcObject = stream;
     this.video.play().catch(() => {});
@@ -147,19 +159,51 @@ class PreviewView {
     this.#update();
   }
 
-  /** The browser took a device away; the other one goes on. @param {MediaStreamTrack} track */
+  /** The browser took a device away, or the person the permission; the other one goes on. @param {MediaStreamTrack} track */
   async #lose(track) {
-    const device = track.kind === "video" ? "camera" : "microphone";
+    const device = kindOf(track);
     const { stream } = this;
-    stream?.removeTrack(track);
+    if (!stream?.getTracks().includes(track)) return;
+    track.onended = null;
+    track.stop();
+    stream.removeTrack(track);
     if (device === "microphone") this.#quiet();
-    if (!stream?.getTracks().length) this.stop();
+    if (!stream.getTracks().length) this.stop();
     this.#update();
-    const isDenied = await isForbidden(device);
+    const { starts } = this;
+    const fault = await this.#regain(device, () => starts === this.starts);
     // meanwhile it may have been taken again
-    if (this.stream && this.stream !== stream) return;
-    this.#tell({ [device]: isDenied ? explainFault(new DOMException("taken back", "NotAllowedError"), device) : { ...explainLoss(device), detail: PREVIEW_LOSS_HELP } });
+    const isThere = this.stream?.getTracks().some((other) => other.kind === track.kind);
+    if (fault !== undefined) this.#tell({ [device]: isThere ? null : fault });
     this.refresh();
+  }
+
+  /**
+   * Chromium ends all that was asked for in one question when one of it is taken back: the other goes on. Why it cannot,
+   * null when it does, undefined when nobody wants it any more.
+   * @param {"camera" | "microphone"} device
+   * @param {() => boolean} isWanted
+   * @returns {Promise<DeviceFault | null | undefined>}
+   */
+  async #regain(device, isWanted) {
+    try {
+      if (await isForbidden(device)) throw new DOMException("taken back", "NotAllowedError");
+      const other = PREVIEW_KINDS.find((kind) => kind !== device);
+      if (!this.hasPicture || !other || !(await isForbidden(other))) return { ...explainLoss(device), detail: PREVIEW_LOSS_HELP };
+      const tracks = await obtainTracks(this.#wish(device));
+      if (!isWanted()) {
+        tracks.forEach((track) => track.stop());
+        return undefined;
+      }
+      const rest = this.stream?.getTracks() ?? [];
+      this.#leave();
+      this.watch.start();
+      this.#show(new MediaStream([...rest, ...tracks]));
+      this.#update();
+      return null;
+    } catch (error) {
+      return explainFault(error, device);
+    }
   }
 
   #orphan() {
@@ -176,10 +220,16 @@ class PreviewView {
   }
 
   #release() {
+    this.stream?.getTracks().forEach((track) => track.stop());
+    this.#leave();
+  }
+
+  /** Show nothing any more; what was shown stays live. */
+  #leave() {
     this.#quiet();
+    this.unwatch.splice(0).forEach((end) => end());
     this.stream?.getTracks().forEach((track) => {
       track.onended = null;
-      track.stop();
     });
     this.stream = null;
     this.video.srcObject = null;
