@@ -13,7 +13,8 @@
     recording.py       a track or two -> a file: MP4, WebM, Matroska (container_writer.py), WAV (wave_file.py), PNG
                        (picture_file.py)
     transcoder.py      pictures that a file does not hold -> its codec, in one size
-    mixed_recording.py pictures and samples -> a file; collage.py several pictures -> one, sound_mix.py several sounds
+    mixed_recording.py pictures and samples -> a file; collage.py several pictures -> one, with nameplate.py in it,
+                       sound_mix.py several sounds -> one
     resample.py        sample rates, channels and sample formats
     sample_queue.py    samples in as they come, out in pieces of one size
 

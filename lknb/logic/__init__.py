@@ -27,6 +27,7 @@
     timeline.py       where frames lie in a recording
     frame_rate.py     frames within the last second
     audience.py       who looks at a track, and how large
+    label.py          names that participants chose, fit to be shown
     allowance.py      so many at once, and so many a second
 
 A machine is fed with `add`, `handle` or `observe`, asked with `poll`, and says with `deadline` when it wants to be

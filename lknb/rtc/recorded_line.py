@@ -26,6 +26,8 @@ class RecordedLine:
     """When the first of the frames was captured, once that has been reckoned."""
     decoder: VideoDecoder | None = None
     picture: av.VideoFrame | None = None
+    ended: bool = False
+    """Whether nothing more comes."""
 
     def put(self, frame: EncodedFrame) -> None:
         """Keep a frame; nothing can be made of pictures before the first key frame."""

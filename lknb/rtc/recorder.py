@@ -46,10 +46,10 @@ class Recorder:
     decoded (int16, 48,000 Hz). `.png` is the first picture, or with a name like `%05d.png` all of them, numbered from 1.
     A file that exists is replaced.
 
-    Everybody together are always encoded again: all pictures that are not muted side by side, screens first, in 1280x720
-    at up to 30 pictures a second (VP8 in `.webm` and `.mkv`, H264 in `.mp4`), all sounds mixed in two channels. Whoever comes
-    is in it from then on, and whoever leaves until then; where nobody shows anything it is black. It begins with everybody's
-    first picture, which `start` waits for up to 2 seconds, and lasts until `stop` or until the room is left.
+    Everybody together are always encoded again: all pictures that are not muted side by side with their names, screens first,
+    in 1280x720 at up to 30 pictures a second (VP8 in `.webm` and `.mkv`, H264 in `.mp4`), all sounds mixed in two channels.
+    Whoever comes is in it from then on, and whoever leaves until then; where nobody shows anything it is black. It begins with
+    everybody's first picture, which `start` waits for up to 2 seconds, and lasts until `stop` or until the room is left.
 
     Of one, the recording begins with the first key frame (without pictures at once), which `start` waits for, and lasts until
     `stop` or the end of its tracks. While a track is muted the last picture stands, and there is silence. Reading counts

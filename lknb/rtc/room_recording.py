@@ -11,6 +11,7 @@ from typing import Final
 from lknb.codec.collage import columns_of
 from lknb.codec.recording import kinds_of
 from lknb.errors import DisconnectedError
+from lknb.logic.label import visible_label
 from lknb.rtc.enumeration import TrackKind, TrackSource
 from lknb.rtc.room import Room
 from lknb.rtc.room_info import RoomEvents
@@ -20,7 +21,7 @@ from lknb.rtc.track_flow import Size, Take, TrackFlow
 
 _EVENTS: Final[tuple[RoomEvents, ...]] = (
     "track_subscribed", "track_unsubscribed", "local_track_published", "local_track_unpublished",
-    "track_muted", "track_unmuted",
+    "track_muted", "track_unmuted", "participant_name_changed",
 )  # fmt: skip
 
 
@@ -61,7 +62,7 @@ class RoomRecording:
         # what is shared is what is talked about
         shown.sort(key=lambda track: not _is_screen(track))
         sounds = [track.sid for track in tracks.values() if track.kind == TrackKind.KIND_AUDIO]
-        self.writer.show([track.sid for track in shown], sounds)
+        self.writer.show({track.sid: visible_label(_name_of(track)) for track in shown}, sounds)
         columns = columns_of(len(shown))
         rows = -(-len(shown) // columns)
         for sid in [sid for sid in self._flows if sid not in tracks]:
@@ -85,11 +86,18 @@ class RoomRecording:
 
     def _detach(self, sid: str) -> None:
         self._flows.pop(sid).detach(self._takes.pop(sid))
+        self._sizes.pop(sid, None)
+        self.writer.end(sid)
 
     def _request_keyframe(self, sid: str) -> None:
         flow = self._flows.get(sid)
         if flow is not None:
             flow.request_keyframe()
+
+
+def _name_of(track: Track) -> str:
+    participant = track.publication.participant if track.publication is not None else None
+    return "" if participant is None else participant.name or participant.identity
 
 
 def _is_screen(track: Track) -> bool:

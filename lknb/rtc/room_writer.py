@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,22 +60,32 @@ class RoomWriter(WriterThread):
         super().__init__(path)
         self._on_lost = on_lost
         self._lines: dict[str, RecordedLine] = {}
-        self._plans: deque[tuple[int, Sequence[str], Sequence[str]]] = deque()
+        self._plans: deque[tuple[int, Mapping[str, str], Sequence[str]]] = deque()
         """From when on which pictures are seen, and which sounds are heard."""
-        self._pictures: Sequence[str] = ()
+        self._pictures: Mapping[str, str] = {}
         self._sounds: Sequence[str] = ()
         self._collage = Collage(WIDTH, HEIGHT)
         self._mix = SoundMix(_CHANNELS)
         self._drawn: list[av.VideoFrame] = []
 
-    def show(self, pictures: Sequence[str], sounds: Sequence[str]) -> None:
-        """From now on these tracks are in it, the pictures in this order; of others nothing more comes."""
+    def show(self, pictures: Mapping[str, str], sounds: Sequence[str]) -> None:
+        """From now on these tracks are in it, the pictures in this order, each with what is written into it; of others nothing
+        is seen or heard."""
         with self._condition:
             for name in pictures:
                 self._lines.setdefault(name, RecordedLine("video", Timeline(VIDEO_CLOCK_HZ)))
             for name in sounds:
                 self._lines.setdefault(name, RecordedLine("audio", Timeline(AUDIO_CLOCK_HZ)))
+            for name in (*pictures, *sounds):
+                self._lines[name].ended = False
             self._plans.append((now_us(), pictures, sounds))
+
+    def end(self, name: str) -> None:
+        """Of this track nothing more comes."""
+        with self._condition:
+            line = self._lines.get(name)
+            if line is not None:
+                line.ended = True
 
     def put(self, name: str, frame: EncodedFrame) -> None:
         """One frame of the track of this name."""
@@ -122,7 +132,7 @@ class RoomWriter(WriterThread):
         until_us = now_us() + _FIRST_PICTURES_US
         with self._condition:
             while now_us() < until_us and self._stop_us is None:
-                pictures = self._plans[-1][1] if self._plans else ()
+                pictures = self._plans[-1][1] if self._plans else {}
                 if all(self._lines[name].frames for name in pictures):
                     return
                 self._condition.wait(_TURN_S)
@@ -153,6 +163,10 @@ class RoomWriter(WriterThread):
             while self._plans and self._plans[0][0] < until_us:
                 _, self._pictures, self._sounds = self._plans.popleft()
             hidden = {name: line for name, line in self._lines.items() if not self._is_shown(name)}
+            for name in [name for name, line in hidden.items() if line.ended and not line.frames]:
+                # one that has ended may still be about to be shown
+                if not any(name in pictures or name in sounds for _, pictures, sounds in self._plans):
+                    del self._lines[name]
         for name, line in hidden.items():
             line.decoder = line.picture = None
             self._mix.forget(name)
@@ -205,4 +219,4 @@ class RoomWriter(WriterThread):
     def _draw(self) -> av.VideoFrame:
         seen = self._seen()
         self._drawn = list(seen.values())
-        return self._collage.compose(seen)
+        return self._collage.compose(seen, self._pictures)

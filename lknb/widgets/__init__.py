@@ -16,7 +16,7 @@
     meter                what flows of each track of a room               watch       event handlers that go together
     hardened, comm       the widget comm made safe for other threads and for busy kernels
     picture              the last picture of a view, kept in the saved notebook
-    label, caption       names that participants chose, fit to be shown, and what tracks and layers are called
+    caption              what people, tracks and layers are called
     esm                  the JavaScript in js/, put together without a bundler
 
 In js/, for the page: loader, dom, figure (figures in words). Of a video: video (the entry), session (one widget in one page),

@@ -9,10 +9,10 @@ import traitlets
 from ipywidgets import Layout
 
 from lknb.errors import TrackError
+from lknb.logic.label import visible_label
 from lknb.rtc.track import RemoteAudioTrack
 from lknb.widgets.esm import audio_code, audio_css, audio_esm
 from lknb.widgets.hardened import HardenedWidget
-from lknb.widgets.label import visible_label
 from lknb.widgets.room_audio import audio_behind
 
 _WIDTH = "320px"

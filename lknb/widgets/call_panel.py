@@ -7,10 +7,10 @@ from typing import Any
 from ipywidgets import Box, Layout
 
 from lknb.errors import TrackError
+from lknb.logic.label import visible_label
 from lknb.rtc.room import Room
 from lknb.widgets.control_bar import ControlBar
 from lknb.widgets.hardened import Hardened
-from lknb.widgets.label import visible_label
 from lknb.widgets.participant_grid import ParticipantGrid
 
 

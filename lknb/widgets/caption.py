@@ -8,9 +8,9 @@ from typing import Any
 
 from livekit.protocol import models
 
+from lknb.logic.label import visible_label
 from lknb.logic.track_setting import is_simulcast, layer_dimensions
 from lknb.rtc.enumeration import ConnectionQuality, TrackKind, TrackSource
-from lknb.widgets.label import visible_label
 
 LAYERS = ("low", "medium", "high")
 """By `VideoQuality`."""

@@ -21,10 +21,10 @@ from typing import Any, Protocol
 
 from lknb.core.client import CoreClient
 from lknb.core.lane_ticket import OWN_ORIGIN, TAB_VIEW
+from lknb.logic.label import visible_label
 from lknb.rtc.room import Room
 from lknb.widgets.call_buttons import ROOM_EVENTS, CallButtons
 from lknb.widgets.esm import tab_css, tab_esm
-from lknb.widgets.label import visible_label
 from lknb.widgets.own_desktop import is_own_desktop
 from lknb.widgets.watch import Watch
 

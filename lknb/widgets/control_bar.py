@@ -18,11 +18,11 @@ import traitlets
 from ipywidgets import Layout
 
 from lknb.errors import TrackError
+from lknb.logic.label import visible_label
 from lknb.rtc.room import Room
 from lknb.widgets.call_buttons import ROOM_EVENTS, CallButtons
 from lknb.widgets.capture_tab import tab_of
 from lknb.widgets.esm import bar_code, bar_css, bar_esm
-from lknb.widgets.label import visible_label
 from lknb.widgets.lane_widget import LaneWidget
 from lknb.widgets.watch import Watch
 

@@ -10,12 +10,12 @@ import traitlets
 from ipywidgets import Box, Layout
 
 from lknb.errors import TrackError
+from lknb.logic.label import visible_label
 from lknb.rtc.enumeration import TrackSource
 from lknb.rtc.participant import Participant
 from lknb.rtc.room import Room
 from lknb.widgets import comm
 from lknb.widgets.hardened import Hardened
-from lknb.widgets.label import visible_label
 from lknb.widgets.note import Note
 from lknb.widgets.participant_tile import ParticipantTile
 from lknb.widgets.watch import Watch

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from lknb.errors import LknbError, MediaError, TrackError
+from lknb.logic.label import visible_label
 from lknb.rtc.core_room import CoreRoom
 from lknb.rtc.file_publication import publish_as_device, publish_file
 from lknb.rtc.room import Room
@@ -16,7 +17,6 @@ from lknb.rtc.track import LocalAudioTrack, LocalVideoTrack
 from lknb.widgets.caption import source_label, track_label
 from lknb.widgets.control_view import ControlView, Watched
 from lknb.widgets.esm import control_esm
-from lknb.widgets.label import visible_label
 
 _EVENTS = (
     "connected", "disconnected", "connection_state_changed", "local_track_published", "local_track_unpublished",

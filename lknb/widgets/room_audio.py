@@ -11,12 +11,12 @@ import traitlets
 from ipywidgets import Layout
 
 from lknb.errors import MediaError
+from lknb.logic.label import visible_label
 from lknb.rtc.participant import Participant
 from lknb.rtc.playback import playback_of, register_playback
 from lknb.rtc.room import Room
 from lknb.widgets import comm
 from lknb.widgets.esm import audio_code, audio_css, audio_esm
-from lknb.widgets.label import visible_label
 from lknb.widgets.lane_widget import LaneWidget
 
 START_TIMEOUT_S = 5.0

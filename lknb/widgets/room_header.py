@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lknb.logic.label import visible_label
 from lknb.rtc.core_room import CoreRoom
 from lknb.rtc.enumeration import ConnectionState
 from lknb.rtc.room import Room
 from lknb.widgets.control_view import ControlView, Watched
 from lknb.widgets.esm import control_esm
-from lknb.widgets.label import visible_label
 
 _EVENTS = ("connection_state_changed", "participant_connected", "participant_disconnected", "room_updated")
 _STATES = {

@@ -10,9 +10,9 @@ import traitlets
 from ipywidgets import Box, Layout
 
 from lknb.errors import TrackError
+from lknb.logic.label import visible_label
 from lknb.rtc.room import Room
 from lknb.widgets.hardened import Hardened
-from lknb.widgets.label import visible_label
 from lknb.widgets.participant_grid import ParticipantGrid
 from lknb.widgets.participant_tile import ParticipantTile
 from lknb.widgets.room_audio import room_audio_of

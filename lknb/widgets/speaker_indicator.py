@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from lknb.errors import TrackError
+from lknb.logic.label import visible_label
 from lknb.rtc.core_room import CoreRoom
 from lknb.rtc.enumeration import TrackKind
 from lknb.rtc.participant import Participant
@@ -13,7 +14,6 @@ from lknb.rtc.room import Room
 from lknb.widgets.caption import microphone_state, person_label
 from lknb.widgets.control_view import ControlView, Watched
 from lknb.widgets.esm import control_esm
-from lknb.widgets.label import visible_label
 
 LEVEL_INTERVAL_S = 0.1
 

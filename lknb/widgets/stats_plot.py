@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lknb.errors import TrackError
+from lknb.logic.label import visible_label
 from lknb.rtc.core_room import CoreRoom
 from lknb.rtc.enumeration import TrackKind
 from lknb.rtc.participant import Participant
@@ -19,7 +20,6 @@ from lknb.rtc.track_publication import TrackPublication
 from lknb.widgets.caption import person_label, source_label, track_label
 from lknb.widgets.control_view import ControlView, Watched
 from lknb.widgets.esm import control_esm
-from lknb.widgets.label import visible_label
 from lknb.widgets.meter import INTERVAL_S, Flow, Flows, Meter
 
 if TYPE_CHECKING:

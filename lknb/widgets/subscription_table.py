@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lknb.errors import TrackError
+from lknb.logic.label import visible_label
 from lknb.rtc.core_room import CoreRoom
 from lknb.rtc.enumeration import StreamState, TrackKind
 from lknb.rtc.participant import RemoteParticipant
@@ -14,7 +15,6 @@ from lknb.rtc.track_publication import RemoteTrackPublication
 from lknb.widgets.caption import layer_of, layer_sizes, person_label, source_label, track_label
 from lknb.widgets.control_view import ControlView, Watched
 from lknb.widgets.esm import control_esm
-from lknb.widgets.label import visible_label
 from lknb.widgets.meter import Flow, Flows
 from lknb.widgets.quality_choice import choose_quality, chosen_quality
 

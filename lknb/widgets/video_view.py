@@ -13,6 +13,7 @@ from ipywidgets import Layout
 
 from lknb.core.client import CoreClient
 from lknb.errors import DisconnectedError
+from lknb.logic.label import visible_label
 from lknb.rtc.core_room import CoreRoom
 from lknb.rtc.enumeration import TrackSource
 from lknb.rtc.participant import Participant
@@ -20,7 +21,6 @@ from lknb.rtc.track_publication import RemoteTrackPublication, TrackPublication
 from lknb.widgets import comm
 from lknb.widgets.caption import layer_sizes, microphone_state, person_label
 from lknb.widgets.esm import video_code, video_css, video_esm
-from lknb.widgets.label import visible_label
 from lknb.widgets.lane_widget import LaneWidget
 from lknb.widgets.meter import Flows, Meter
 from lknb.widgets.picture import SavedPicture

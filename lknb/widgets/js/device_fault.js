@@ -9,7 +9,7 @@ export const NOT_HELD = { reason: "closed", title: "It is not captured any more"
 /** @type {Record<CaptureDevice, string>} */
 const DEVICE_NAMES = { camera: "camera", microphone: "microphone", screen: "screen", screen_audio: "sound of the screen" };
 
-const TAB_HELP = "The camera page can: a tab of your browser that captures for this room. Press “Open camera page”.";
+const TAB_HELP = "The camera page can: a tab of your browser that captures for this room. Press “Open camera page” in the room's buttons.";
 
 /**
  * Why this page can capture nothing at all, or null.
@@ -130,7 +130,7 @@ const FAULTS = {
       : {
           reason: "denied",
           title: `The ${name} is blocked for this page`,
-          detail: `Allow it by the icon left of the page's address, or in the privacy settings of your system; then press the ${name} button again.`,
+          detail: `Allow it by the icon left of the page's address, or in the privacy settings of your system; then try again.`,
         },
   SecurityError: (name) => ({
     reason: "denied",

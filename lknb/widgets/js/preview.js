@@ -265,6 +265,7 @@ class PreviewView {
       this.#choose();
     });
     const element = make("label", "lknb-preview-choice", {}, kind === "camera" ? "Camera" : "Microphone", menu);
+    element.hidden = true;
     return { kind, menu, element };
   }
 

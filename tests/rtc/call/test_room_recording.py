@@ -15,7 +15,9 @@ import lknb
 from lknb import rtc
 from lknb.codec.clock import now_us
 from lknb.errors import MediaError
+from lknb.rtc.video_output import VideoOutput
 from tests.kit.played import ORANGE, RATE_HZ, Played, flashing, play
+from tests.kit.poll import wait_until
 from tests.rtc.call import Join
 
 BLUE, GREEN, BLACK = (40, 60, 200), (40, 170, 60), (0, 0, 0)
@@ -142,6 +144,58 @@ async def test_who_mutes_is_not_seen_and_a_room_of_nobody_is_black(join: Join, t
     last = while_muted[-1] if while_muted else [picture for at_s, picture in shown if at_s < muted_s + 0.8][-1]
     assert is_like(last, 0.5, 0.5, BLACK)
     assert is_like(shown[-1][1], 0.5, 0.5, ORANGE)
+
+
+async def test_each_picture_bears_a_name(join: Join, tmp_path: Path) -> None:
+    alice, bob = await join("alice", name="Alice\n" + "W" * 200), await join("bob")
+    await alice.local_participant.publish_track(lknb.TestPattern(640, 360, color=ORANGE))
+    await bob.local_participant.publish_track(lknb.TestPattern(640, 360, color=BLUE))
+    await bob.wait_for_track("alice")
+    async with lknb.Recorder(bob, tmp_path / "room.webm") as recorder:
+        await asyncio.sleep(1.0)
+    last = pictures(recorder.path)[-1][1].astype(int)
+    # two tiles of 640x360 side by side; white on dark, at the bottom left
+    plates = [last[504:540, left : left + 640] for left in (0, 640)]
+    widths = []
+    for plate, behind in zip(plates, (ORANGE, BLUE), strict=True):
+        assert (plate.min(axis=2) > 180).sum() > 30
+        other = np.abs(plate - behind).max(axis=2) > 60
+        assert other[:, :6].sum() == 0
+        widths.append(int(np.flatnonzero(other.any(axis=0))[-1]))
+    # a long name ends where its picture does
+    assert 500 < widths[0] < 640
+    assert widths[1] < 100
+
+
+async def test_a_mute_asks_nobody_for_a_key_frame(join: Join, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    ask = VideoOutput.request_keyframe
+
+    def count(output: VideoOutput, rid: str) -> None:
+        asked.append(rid)
+        ask(output, rid)
+
+    monkeypatch.setattr(VideoOutput, "request_keyframe", count)
+    alice, bob = await join("alice"), await join("bob")
+    source = rtc.VideoSource(640, 360)
+    async with flashing(source):
+        await alice.local_participant.publish_track(source)
+        microphone = await alice.local_participant.publish_track(lknb.Tone(600.0))
+        await bob.wait_for_track("alice")
+        sound = await bob.wait_for_track("alice", kind=rtc.TrackKind.KIND_AUDIO)
+        async with lknb.Recorder(bob, tmp_path / "room.webm"):
+            await asyncio.sleep(1.5)
+            before = len(asked)
+            assert before
+            for muted in (True, False, True, False):
+                await (microphone.mute() if muted else microphone.unmute())
+                await bob.wait_until(lambda muted=muted: sound.muted == muted)
+                # nothing may come: a second is longer than any way of one, and than two are kept apart
+                await asyncio.sleep(1.0)
+            assert len(asked) == before
+            # a picture beside it makes this one smaller, and is a reason to ask
+            await bob.local_participant.publish_track(lknb.TestPattern(320, 180, color=BLUE))
+            await wait_until(lambda: len(asked) > before)
 
 
 async def test_sound_alone_and_pictures_alone(join: Join, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lknb.widgets.label import LABEL_CHARACTERS, visible_label
+from lknb.logic.label import LABEL_CHARACTERS, visible_label
 
 MARK = "\N{REPLACEMENT CHARACTER}"
 
