@@ -40,8 +40,9 @@ _STRAGGLERS_US = 150_000
 # How long to wait for everybody's first picture.
 _FIRST_PICTURES_US = 2_000_000
 
-# A machine that cannot keep up draws fewer pictures; no sound is left out.
+# A machine that cannot keep up draws fewer pictures, though never fewer than two a second; no sound is left out.
 _LATE_US = 500_000
+_RARELY_US = 500_000
 
 _TURN_S = 0.05
 
@@ -108,7 +109,7 @@ class RoomWriter(WriterThread):
         origin_us = self._origin_us(self.began_us)
         self._see(origin_us + 1)
         recording = open_mixed(self._path, self._draw(), _CHANNELS)
-        reached_us, picture_us = 0, _PERIOD_US
+        reached_us, drawn_us, picture_us = 0, 0, _PERIOD_US
         try:
             while not recording.done:
                 until_us = self._wait(origin_us + reached_us + FRAME_US)
@@ -117,8 +118,10 @@ class RoomWriter(WriterThread):
                     break
                 if picture_us < reached_us + FRAME_US:
                     self._see(origin_us + picture_us)
-                    if self._is_new() and (self._stop_us is not None or until_us - origin_us - picture_us < _LATE_US):
+                    is_late = self._stop_us is None and until_us - origin_us - picture_us >= _LATE_US
+                    if self._is_new() and (not is_late or picture_us - drawn_us >= _RARELY_US):
                         recording.picture(self._draw(), picture_us)
+                        drawn_us = picture_us
                     picture_us += _PERIOD_US
                 self._hear(origin_us + reached_us + FRAME_US, origin_us)
                 recording.sound(self._mix.pop(), reached_us)
@@ -161,31 +164,36 @@ class RoomWriter(WriterThread):
         """Show and hide what is shown and hidden before `until_us`."""
         with self._condition:
             while self._plans and self._plans[0][0] < until_us:
+                before = {*self._pictures, *self._sounds}
                 _, self._pictures, self._sounds = self._plans.popleft()
-            hidden = {name: line for name, line in self._lines.items() if not self._is_shown(name)}
-            for name in [name for name, line in hidden.items() if line.ended and not line.frames]:
-                # one that has ended may still be about to be shown
-                if not any(name in pictures or name in sounds for _, pictures, sounds in self._plans):
+                for name in before.difference(self._pictures, self._sounds):
+                    self._lines[name].decoder = self._lines[name].picture = None
+                    self._mix.forget(name)
+            wanted = self._shown() | self._coming()
+            for name in [name for name, line in self._lines.items() if line.ended and not line.frames]:
+                if name not in wanted:
                     del self._lines[name]
-        for name, line in hidden.items():
-            line.decoder = line.picture = None
-            self._mix.forget(name)
 
-    def _is_shown(self, name: str) -> bool:
-        return name in self._pictures or name in self._sounds
+    def _shown(self) -> set[str]:
+        return {*self._pictures, *self._sounds}
+
+    def _coming(self) -> set[str]:
+        """What is going to be shown soon. Its first picture may have been captured before, and the next need it."""
+        return {name for _, pictures, _ in self._plans for name in pictures}
 
     def _due(self, kind: str, until_us: int) -> Iterator[tuple[str, RecordedLine, EncodedFrame, int]]:
-        """What is shown of a kind and was captured before `until_us`."""
+        """What is to be taken of a kind and was captured before `until_us`."""
         self._turn(until_us)
         with self._condition:
             lines = [(name, line) for name, line in self._lines.items() if line.kind == kind]
+            wanted = self._shown() | (self._coming() if kind == "video" else set())
         for name, line in lines:
             while True:
                 with self._condition:
                     due = line.next_until(until_us)
                 if due is None:
                     break
-                if self._is_shown(name):
+                if name in wanted:
                     yield name, line, *due
 
     def _see(self, until_us: int) -> None:

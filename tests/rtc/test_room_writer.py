@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 import wave
 from pathlib import Path
 
+import av
 import numpy as np
 
+from lknb.codec import pixel
 from lknb.codec.audio_encoder import FRAME_SAMPLES, AudioEncoder
 from lknb.codec.clock import now_us
+from lknb.codec.video_encoder import VideoEncoder
 from lknb.rtc.room_writer import RoomWriter
 from tests.kit.poll import wait_until_sync
 
@@ -43,3 +47,35 @@ def test_what_has_ended_and_was_written_is_forgotten(tmp_path: Path) -> None:
     assert writer.error is None
     with wave.open(str(tmp_path / "room.wav")) as file:
         assert np.abs(np.frombuffer(file.readframes(file.getnframes()), np.int16)).max() > 1_000
+
+
+def test_a_first_picture_from_before_it_is_shown_is_not_lost(tmp_path: Path) -> None:
+    # the server may have had it ready when the subscription is told of; the next pictures are made from it
+    lost: list[str] = []
+    writer = RoomWriter(tmp_path / "room.webm", on_lost=lost.append)
+    encoder = VideoEncoder("vp8", 320, 180, bitrate_bps=500_000)
+    green = pixel.from_array(np.full((180, 320, 3), (40, 170, 60), np.uint8))
+    writer.show({}, [])
+    writer.start()
+    wait_until_sync(lambda: writer.began_us is not None, what="it begins")
+    began_us = writer.began_us or 0
+    # later than that, nobody is waited for at the beginning
+    time.sleep(0.8)
+    shown_us = now_us()
+    writer.show({"picture": "somebody"}, [])
+    for number in range(30):
+        frame = encoder.encode(green, shown_us - 100_000 + number * 33_000)
+        if frame is not None:
+            assert frame.keyframe == (number == 0)
+            writer.put("picture", frame)
+    wait_until_sync(lambda: now_us() > shown_us + 1_000_000, what="all of it has been captured")
+    writer.stop()
+    wait_until_sync(lambda: writer.finished, what="it ends")
+    assert writer.error is None
+    assert not lost
+    with av.open(str(tmp_path / "room.webm")) as file:
+        seen_s = [
+            float(frame.time or 0) for frame in file.decode(video=0) if frame.to_ndarray(format="rgb24").max() > 120
+        ]
+    assert 0 <= seen_s[0] - (shown_us - began_us) / 1e6 < 0.1
+    assert len(seen_s) > 20
