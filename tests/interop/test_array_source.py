@@ -181,7 +181,13 @@ async def test_what_a_synthesiser_says_is_heard_as_it_was_said(
         source = rtc.AudioSource(rate_hz, 1)
         publication = await room.local_participant.publish_track(source)
         await publication.wait_for_subscription()
-        await wheel.wait_audio(publication.sid, lambda report: report.frames > 0)
+
+        async def is_listened_to() -> bool:
+            report = await wheel.audio(publication.sid)
+            return report is not None and report.frames > 0
+
+        # nothing is sent yet, of which the stats could tell
+        await wait_until(is_listened_to)
         began = asyncio.get_running_loop().time()
         await source.capture_frame(array)
         await source.wait_for_playout()
