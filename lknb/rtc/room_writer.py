@@ -179,7 +179,7 @@ class RoomWriter(WriterThread):
 
     def _coming(self) -> set[str]:
         """What is going to be shown soon. Its first picture may have been captured before, and the next need it."""
-        return {name for _, pictures, _ in self._plans for name in pictures}
+        return {name for _, pictures, sounds in self._plans for name in (*pictures, *sounds)}
 
     def _due(self, kind: str, until_us: int) -> Iterator[tuple[str, RecordedLine, EncodedFrame, int]]:
         """What is to be taken of a kind and was captured before `until_us`."""

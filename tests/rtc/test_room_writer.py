@@ -79,3 +79,19 @@ def test_a_first_picture_from_before_it_is_shown_is_not_lost(tmp_path: Path) -> 
         ]
     assert 0 <= seen_s[0] - (shown_us - began_us) / 1e6 < 0.1
     assert len(seen_s) > 20
+
+
+def test_a_sound_that_was_never_heard_may_end_before_it_is_due(tmp_path: Path) -> None:
+    writer = RoomWriter(tmp_path / "room.wav", on_lost=lambda name: None)
+    writer.show({}, [])
+    writer.start()
+    wait_until_sync(lambda: writer.began_us is not None, what="it begins")
+    # a muted microphone, gone before the recording has come to it
+    writer.show({}, ["silent"])
+    writer.show({}, [])
+    writer.end("silent")
+    wait_until_sync(lambda: writer.finished or not (writer._plans or writer._lines), what="it is forgotten")
+    assert writer.error is None
+    writer.stop()
+    wait_until_sync(lambda: writer.finished, what="it ends")
+    assert writer.error is None
