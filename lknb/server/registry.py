@@ -43,7 +43,7 @@ class RoomRegistry:
         """Why there is no place for this participant, or None."""
         room = self.rooms.get(grant.video.room)
         if room is None:
-            return "room limit exceeded" if len(self.rooms) >= limits.ROOMS else None
+            return None if self.has_place(grant.video.room) else "room limit exceeded"
         if room.find(grant.identity) is not None:
             return None  # it takes the place it has
         if room.max_participants and len(room.participants) >= room.max_participants:
@@ -52,12 +52,23 @@ class RoomRegistry:
             return "participant limit exceeded"
         return None
 
+    def has_place(self, name: str) -> bool:
+        """Whether a room of this name is there or can be made."""
+        return name in self.rooms or len(self.rooms) < limits.ROOMS or self._deserted() is not None
+
     def create(self, name: str) -> Room:
         """A room of this name, the one that is there if there is one."""
         room = self.rooms.get(name)
         if room is None:
+            if len(self.rooms) >= limits.ROOMS and (deserted := self._deserted()) is not None:
+                # who comes needs a room more than those who have left and may come back
+                del self.rooms[deserted.name]
             room = self.rooms[name] = Room(name, self.config, time.monotonic())
         return room
+
+    def _deserted(self) -> Room | None:
+        """Of the rooms that everybody has left, the one that goes next."""
+        return min((room for room in self.rooms.values() if room.deserted), key=lambda room: room.ends_at, default=None)
 
     async def _run(self) -> None:
         while True:

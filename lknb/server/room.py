@@ -148,12 +148,19 @@ class Room:
                 # one participant's fault must not stop the clock of the others
                 logger.exception("%s: timer failed", participant.sid)
 
+    @property
+    def deserted(self) -> bool:
+        """Whether all who were here have left."""
+        return self._had_guests and not self.participants
+
+    @property
+    def ends_at(self) -> float:
+        """Until when the room waits for somebody, in monotonic seconds; while it is empty."""
+        return self._empty_since + (self.departure_timeout_s if self._had_guests else self.empty_timeout_s)
+
     def expired(self, now: float) -> bool:
         """Whether the room has been empty for longer than its timeouts allow."""
-        if self.participants:
-            return False
-        timeout_s = self.departure_timeout_s if self._had_guests else self.empty_timeout_s
-        return now - self._empty_since > timeout_s
+        return not self.participants and now > self.ends_at
 
     async def close(self, reason: models.DisconnectReason) -> None:
         """Send everybody away."""

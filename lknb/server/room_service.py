@@ -86,7 +86,7 @@ class RoomService:
             raise TwirpError("invalid_argument", f"a room needs a name of 1 to {limits.ROOM_NAME_BYTES} bytes")
         if len(request.metadata.encode()) > limits.METADATA_BYTES:
             raise TwirpError("invalid_argument", f"metadata exceeds {limits.METADATA_BYTES} bytes")
-        if request.name not in self._registry.rooms and len(self._registry.rooms) >= limits.ROOMS:
+        if not self._registry.has_place(request.name):
             raise TwirpError("resource_exhausted", "room limit exceeded")
         room = self._registry.create(request.name)
         room.empty_timeout_s = request.empty_timeout or room.empty_timeout_s

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from livekit import api
-from livekit.protocol import models
+from livekit.protocol import models, rtc
 
 from lknb import limits
 from tests.kit.poll import wait_until
-from tests.kit.raw import RawTrack
+from tests.kit.raw import RawClient, RawTrack
 from tests.kit.token import API_KEY, API_SECRET, make_token
 from tests.server.conftest import Join
 
@@ -29,6 +29,11 @@ async def refused(call: object) -> str:
     return raised.value.code
 
 
+async def leave(guest: RawClient) -> None:
+    await guest.request(leave=rtc.LeaveRequest())
+    await wait_until(lambda: guest.socket.closed)
+
+
 async def test_rooms_are_made_listed_changed_and_deleted(admin: api.LiveKitAPI, join: Join) -> None:
     made = await admin.room.create_room(api.CreateRoomRequest(name="room", metadata="m", max_participants=1))
     assert (made.name, made.metadata, made.max_participants) == ("room", "m", 1)
@@ -43,6 +48,34 @@ async def test_rooms_are_made_listed_changed_and_deleted(admin: api.LiveKitAPI, 
     await admin.room.delete_room(api.DeleteRoomRequest(room="room"))
     assert (await alice.wait_for("leave")).reason == models.DisconnectReason.ROOM_DELETED
     assert await refused(admin.room.delete_room(api.DeleteRoomRequest(room="room"))) == "not_found"
+
+
+async def test_a_room_that_all_have_left_makes_place_for_a_new_one(admin: api.LiveKitAPI, join: Join) -> None:
+    async def names() -> set[str]:
+        return {room.name for room in (await admin.room.list_rooms(api.ListRoomsRequest())).rooms}
+
+    await admin.room.create_room(api.CreateRoomRequest(name="long left", departure_timeout=600))
+    for room in ("long left", "just left", "in use"):
+        guest = await join("alice", room=room)
+        if room != "in use":
+            await leave(guest)
+    ready = [f"ready {number}" for number in range(limits.ROOMS - 3)]
+    for room in ready:
+        await admin.room.create_room(api.CreateRoomRequest(name=room))
+    assert await names() == {"long left", "just left", "in use", *ready}
+
+    # the one goes that would have gone first
+    await join("bob", room="new")
+    assert await names() == {"long left", "new", "in use", *ready}
+    await admin.room.create_room(api.CreateRoomRequest(name="newer"))
+    assert await names() == {"newer", "new", "in use", *ready}
+
+    # the others are wanted: by who is in them, by who has made them for later
+    assert await refused(admin.room.create_room(api.CreateRoomRequest(name="newest"))) == "resource_exhausted"
+    with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
+        await join("bob", room="newest")
+    await join("bob", room="in use")
+    assert await names() == {"newer", "new", "in use", *ready}
 
 
 async def test_participants_are_listed_changed_and_removed(admin: api.LiveKitAPI, join: Join) -> None:
