@@ -212,6 +212,23 @@ def test_the_end_closes_the_lane_without_a_word_of_trouble():
     assert [event.get("state") for event in events] == ["waiting", "ended"]
 
 
+def test_a_lane_that_is_opened_while_the_last_picture_of_an_ended_one_is_made_stays():
+    closed, events = play("""
+        let made;
+        player.painter.picture = () => new Promise((resolve) => { made = resolve; });
+        const ended = open();
+        ended.hear({ type: "ended" });
+        player.close();
+        const next = open();
+        made(null);
+        await null; await null; await null;
+        show([ended.closed, next.closed]);
+        show(told);
+    """)
+    assert closed == [1000, None]
+    assert [event.get("state") for event in events] == ["waiting", "ended", "waiting"]
+
+
 def test_a_lane_that_breaks_is_told_with_whether_it_ever_opened():
     events = play("""
         open().drop();

@@ -150,9 +150,11 @@ export class Player {
   }
 
   async end() {
+    const { channel } = this;
     this.become("ended");
     await this.sendPicture(true);
-    this.channel?.close();
+    // another one may have been opened meanwhile
+    channel?.close();
   }
 
   /**

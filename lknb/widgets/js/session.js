@@ -81,9 +81,11 @@ export class Session {
     document.removeEventListener("visibilitychange", this.onVisibility);
   }
 
-  /** Begin anew: the user asked for it, or the first view is shown. */
+  /** Begin anew: the user asked for it, there is another track, or the first view is shown. */
   start() {
     this.started = true;
+    // the lane of before may still be open, and would have the Worker tell nothing of what it has told already
+    this.command({ type: "close" });
     const obstacle = findObstacle({ canvas: typeof OffscreenCanvas !== "undefined" });
     if (obstacle) {
       this.fail(obstacle);
