@@ -29,7 +29,7 @@ type FaceState = TileState | "absent" | "unsubscribed" | "forbidden";
 
 /** Page to Worker. */
 type PlayerCommand =
-  | { type: "open"; way: import("./channel.js").Way }
+  | { type: "open"; way: import("./channel.js").Way; turn: number }
   | { type: "close" }
   | { type: "canvas"; id: number; canvas: OffscreenCanvas }
   | { type: "drop"; id: number }
@@ -37,7 +37,7 @@ type PlayerCommand =
   | { type: "visible"; visible: Record<string, unknown> }
   | { type: "picture" };
 
-/** Worker to page. */
+/** What a player tells; the Worker adds the turn it is of. */
 type PlayerEvent =
   | { type: "state"; state: PlayerState; detail: string }
   | { type: "size"; width: number; height: number }
@@ -48,7 +48,7 @@ type PlayerEvent =
 /** The global object of a dedicated Worker; lib.webworker.d.ts cannot stand next to lib.dom.d.ts. */
 interface WorkerScope {
   onmessage: ((event: MessageEvent<PlayerCommand>) => void) | null;
-  postMessage(message: PlayerEvent): void;
+  postMessage(message: PlayerEvent & { turn: number }): void;
 }
 
 /** To the audio thread: from the page how to begin and to end, from the Worker what to play. */

@@ -86,7 +86,7 @@ export class Player {
     this.channel?.close();
     this.next = null;
     this.shut();
-    this.state = "";
+    this.state = this.size = "";
   }
 
   shut() {

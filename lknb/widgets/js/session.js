@@ -38,6 +38,8 @@ export class Session {
     /** @type {Worker | null} */
     this.worker = null;
     this.started = false;
+    /** Counts the times it was begun, or given up: what the Worker says of an earlier one is too late. */
+    this.turn = 0;
     this.orphaned = false;
     /** How it comes to this page. @type {LaneName | ""} */
     this.lane = "";
@@ -85,7 +87,7 @@ export class Session {
   start() {
     this.started = true;
     // the lane of before may still be open, and would have the Worker tell nothing of what it has told already
-    this.command({ type: "close" });
+    this.hangUp();
     const obstacle = findObstacle({ canvas: typeof OffscreenCanvas !== "undefined" });
     if (obstacle) {
       this.fail(obstacle);
@@ -95,8 +97,14 @@ export class Session {
   }
 
   /** There is another track to play. */
-  turn() {
+  again() {
     if (this.started) this.start();
+  }
+
+  /** Have the Worker close its lane, and hear no more of it. */
+  hangUp() {
+    this.turn += 1;
+    this.command({ type: "close" });
   }
 
   /** Nobody looks: no lane, no Worker, nothing that runs. */
@@ -143,11 +151,12 @@ export class Session {
       });
       this.look();
     }
-    this.command({ type: "open", way }, transfer);
+    this.command({ type: "open", way, turn: this.turn }, transfer);
   }
 
-  /** @param {PlayerEvent} event */
+  /** @param {PlayerEvent & { turn: number }} event */
   hear(event) {
+    if (event.turn !== this.turn) return;
     if (event.type === "opened") this.travel(event.name);
     else if (event.type === "closed") this.reopen(event.name, event.opened);
     else if (event.type === "codec") this.explain(event.codec);
@@ -201,7 +210,7 @@ export class Session {
   fail({ title, detail }) {
     this.dialer.stop();
     this.lane = "";
-    this.command({ type: "close" });
+    this.hangUp();
     this.become("error", title, detail);
     this.dialer.send({ type: "error", detail: title ? `${title}. ${detail}` : detail });
   }

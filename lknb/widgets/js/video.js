@@ -11,10 +11,10 @@ export default () => {
     initialize({ model }) {
       // nothing may be awaited here: until it returns, all messages of the kernel wait
       session = new Session(model);
-      const turn = () => session.turn();
-      model.on("change:_turn", turn);
+      const again = () => session.again();
+      model.on("change:_turn", again);
       return () => {
-        model.off("change:_turn", turn);
+        model.off("change:_turn", again);
         session.dispose();
       };
     },

@@ -4,15 +4,21 @@ import { decodableCodecs } from "./codec.js";
 import { Player } from "./player.js";
 
 const scope = /** @type {WorkerScope} */ (/** @type {unknown} */ (self));
-const player = new Player((event) => scope.postMessage(event));
+let turn = 0;
+const player = new Player((event) => scope.postMessage({ ...event, turn }));
 const ready = decodableCodecs().then((codecs) => {
   player.codecs = codecs;
 });
 
 /** @type {{ [K in PlayerCommand["type"]]: (command: Extract<PlayerCommand, { type: K }>) => void }} */
 const COMMANDS = {
-  open: ({ way }) => void ready.then(() => player.open(way)),
-  close: () => player.close(),
+  open: ({ way, turn: next }) =>
+    void ready.then(() => {
+      turn = next;
+      player.open(way);
+    }),
+  // not before what it is to close has been opened
+  close: () => void ready.then(() => player.close()),
   canvas: ({ id, canvas }) => player.painter.add(id, canvas),
   drop: ({ id }) => player.painter.remove(id),
   show: ({ id, shown }) => player.painter.show(id, shown),
