@@ -54,7 +54,7 @@ class LaneWidget(HardenedWidget):
     _lane_kind: ClassVar[str] = "video"
 
     def __init__(self, **traits: Any) -> None:
-        self._view = f"view-{secrets.token_hex(8)}"
+        self._view = ""
         self._client: CoreClient | None = None
         self._room = 0
         self._lane_track_sid = ""
@@ -63,6 +63,8 @@ class LaneWidget(HardenedWidget):
 
     def _join_lanes(self, client: CoreClient, room: int, track_sid: str = "") -> None:
         """From now on pages get lanes to this room, or track of it."""
+        # what the core tells of lanes of before, which pages may be late to close, is of another view
+        self._view = f"view-{secrets.token_hex(8)}"
         self._client, self._room, self._lane_track_sid = client, room, track_sid
         client.listen(("view", room, self._view), self._handle_core_event)
 

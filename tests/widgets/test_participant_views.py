@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import json
 import threading
+import time
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import comm
 import pytest
@@ -14,6 +16,8 @@ from ipywidgets.widgets.widget import _instances
 from livekit.protocol import models, rtc
 
 from lknb.core.client import CoreClient
+from lknb.core.lane_ticket import Grant
+from lknb.core.lane_video import VideoLanes
 from lknb.errors import TrackError
 from lknb.rtc import display
 from lknb.rtc.enumeration import TrackSource
@@ -32,6 +36,7 @@ from lknb.widgets import (
 )
 from lknb.widgets.participant_tile import participant_tile_of
 from lknb.widgets.room_panel import room_panel_of
+from lknb.wire.frame import EncodedFrame
 from tests.kit.poll import wait_until
 from tests.rtc.scripted_core import ScriptedCore, person, turn, video
 from tests.widgets.room import SHOWN_HOSTILE, camera, listeners, microphone, publication, studio
@@ -75,6 +80,37 @@ def screen(sid: str) -> models.TrackInfo:
 
 def tickets(core: ScriptedCore) -> list[str]:
     return [header["track_sid"] for header in core.sent("lane_ticket")]
+
+
+class SentTrack:
+    """What the core has of bob's camera."""
+
+    kind, codec, muted = "video", "vp8", False
+
+    def __init__(self) -> None:
+        self._sinks: list[Callable[[EncodedFrame], None]] = []
+
+    def attach(self, sink: Callable[[EncodedFrame], None], *, keyframe: bool = True) -> None:
+        self._sinks.append(sink)
+
+    def detach(self, sink: Callable[[EncodedFrame], None]) -> None:
+        self._sinks.remove(sink)
+
+    def request_keyframe(self) -> None:
+        pass
+
+    def send(self) -> None:
+        for sink in self._sinks:
+            sink(EncodedFrame("vp8", b"frame", 0, True, timestamp_us=0, width=640, height=360))
+
+
+class SilentPort:
+    """A way to a page that shows what comes."""
+
+    name, waiting_bytes, page_left = "direct", 0, False
+
+    def send(self, header: Any, buffers: Any = ()) -> None:
+        pass
 
 
 class TestVideoViewOfAPublication:
@@ -130,6 +166,37 @@ class TestVideoViewOfAPublication:
         view._on_core_event({"type": "state", "state": "playing", "track_sid": "TR_before"}, [])
         assert view.state == "connecting"
         view._on_core_event({"type": "state", "state": "playing", "track_sid": "TR_v"}, [])
+        assert view.state == "playing"
+        view.close()
+
+    async def test_a_page_that_is_late_to_leave_the_track_of_before_hides_nothing_of_this_one(
+        self, room: Room, core: ScriptedCore
+    ) -> None:
+        """Both tracks have one sid, and the lane of before goes over to the new one."""
+        view = VideoView(publication(room))
+
+        def tell(grant: Grant, header: dict[str, Any], buffers: list[bytes]) -> None:
+            heard = core.listeners.get(("view", 1, grant.view))
+            if heard is not None:
+                heard({"event": "view", "track_sid": grant.track_sid, **header}, buffers)
+
+        track = SentTrack()
+        lanes = VideoLanes(lambda room, sid: track, tell=tell, on_views=lambda room, sid: None, clock=time.monotonic)
+
+        def play() -> None:
+            page = lanes.open(Grant(1, "video", "TR_v", view._view, "http://127.0.0.1:8888"), SilentPort())
+            track.send()
+            page.handle({"type": "ack", "sequence": 0}, [])
+
+        play()
+        assert view.state == "playing"
+        publication(room).set_subscribed(False)
+        core.tell("track_unsubscribed", track_sid="TR_v")
+        await wait_until(lambda: view.state == "unsubscribed")
+        publication(room).set_subscribed(True)
+        core.tell("track_subscribed", track_sid="TR_v")
+        await wait_until(lambda: view.state == "connecting" and view.track is not None)
+        play()
         assert view.state == "playing"
         view.close()
 
