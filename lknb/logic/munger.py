@@ -10,9 +10,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
+from lknb.logic.sequence import difference
 from lknb.wire.vp8 import Vp8Descriptor
 
 _RANGES = 256
+_CATCH_UP = 8
+"""A source that is behind goes so much faster until it has caught up."""
+_LATE_TICKS = 10 * 90_000
+"""No packet comes later than that."""
 
 
 class RtpMunger:
@@ -22,6 +27,8 @@ class RtpMunger:
     """
 
     __slots__ = (
+        "_begun",
+        "_behind",
         "_offset",
         "_offsets",
         "_source_last",
@@ -35,6 +42,7 @@ class RtpMunger:
         self.last_sequence = first_sequence - 1
         self.last_timestamp = 0
         self.timestamp_offset = 0
+        self._begun = self._behind = 0
         self._offset = 0
         self._source_last = -1
         # Late packets need the offset of their own time: starts[i] is where offsets[i] begins to hold.
@@ -48,6 +56,27 @@ class RtpMunger:
         self._offsets = [self._offset]
         self._source_last = source_sequence - 1
         self.timestamp_offset = timestamp_offset
+        self._behind = 0
+
+    def catch_up(self, source_timestamp: int) -> None:
+        """The source begins here with this picture, which may be no newer than what was sent: another layer was quicker.
+
+        Then it and those that follow come right after what was sent, and close to one another, until one has come up with
+        its own time. Were the source moved to a later time instead, its pictures would be shown late from then on, and
+        later with every change of layer.
+        """
+        self._begun = (source_timestamp + self.timestamp_offset) & 0xFFFFFFFF
+        self._behind = max(0, 1 - difference(self._begun, self.last_timestamp, 32))
+
+    def timestamp(self, source_timestamp: int) -> int:
+        """The timestamp to send a packet of the source under."""
+        timestamp = (source_timestamp + self.timestamp_offset) & 0xFFFFFFFF
+        if not self._behind:
+            return timestamp
+        since = difference(timestamp, self._begun, 32)
+        if since > 2 * self._behind + _LATE_TICKS:
+            self._behind = 0
+        return (self._begun + max(since, self._behind + since // _CATCH_UP)) & 0xFFFFFFFF
 
     def map(self, source_sequence: int, source_timestamp: int) -> int | None:
         """The sequence number (unwrapped) to send this packet under, or None when it has no place any more."""
@@ -55,7 +84,7 @@ class RtpMunger:
             self._source_last = source_sequence
             sequence = source_sequence - self._offset
             self.last_sequence = sequence
-            self.last_timestamp = (source_timestamp + self.timestamp_offset) & 0xFFFFFFFF
+            self.last_timestamp = self.timestamp(source_timestamp)
             return sequence
         index = bisect_right(self._starts, source_sequence) - 1
         if index < 0:

@@ -20,6 +20,7 @@ from lknb.logic.layer import choose_layer
 from lknb.logic.munger import RtpMunger, Vp8Munger
 from lknb.logic.quality import QualityScore
 from lknb.logic.report import round_trip_s
+from lknb.logic.sequence import difference
 from lknb.logic.temporal import TemporalGate
 from lknb.server.blank import BLANK_FRAMES, BLANK_INTERVAL_TICKS, blank_h264, blank_vp8
 from lknb.wire.rtcp import ReportBlock, SenderReport
@@ -188,6 +189,8 @@ class Subscription:
         """The target begins a picture that can be decoded alone: follow it from this packet on."""
         before = self.current
         self._munger.switch(sequence, self._timestamp_offset(before, stream, timestamp, now))
+        if self.packets:
+            self._munger.catch_up(timestamp)
         if self._vp8 is not None and descriptor is not None:
             self._vp8.switch(descriptor)
         if before is not None:
@@ -206,12 +209,15 @@ class Subscription:
         last = self._munger.last_timestamp
         elapsed = max(1, math.ceil((now - self._last_sent_at) * self.clock_hz))
         offset: int | None = self._munger.timestamp_offset
+        ahead_min = 1.0
         if before is not None and before is not stream:
+            # the layer before may have been quicker with the same pictures
+            ahead_min = -TIMESTAMP_JUMP_MAX_S * self.clock_hz
             between = before.clock.offset_to(stream.clock)
             offset = None if between is None else self._munger.timestamp_offset + between
         if offset is not None:
-            ahead = (timestamp + offset - last) & 0xFFFFFFFF
-            if 0 < ahead < elapsed + TIMESTAMP_JUMP_MAX_S * self.clock_hz:
+            ahead = difference(timestamp + offset, last, 32)
+            if ahead_min <= ahead < elapsed + TIMESTAMP_JUMP_MAX_S * self.clock_hz:
                 return offset & 0xFFFFFFFF
         # by the time of arrival, which is some milliseconds off: sound and picture would be as far apart
         self.report_wanted = True
@@ -241,7 +247,7 @@ class Subscription:
                 0x80,
                 self._marked_type if view.marker else self.payload_type,
                 out & 0xFFFF,
-                (view.timestamp + munger.timestamp_offset) & 0xFFFFFFFF,
+                munger.last_timestamp if out == munger.last_sequence else munger.timestamp(view.timestamp),
                 self.ssrc,
             )
             + payload

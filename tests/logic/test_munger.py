@@ -65,6 +65,30 @@ def test_timestamps_carry_the_offset_and_wrap() -> None:
 
 
 @settings(max_examples=200, deadline=None)
+@given(st.integers(0, 0xFFFFFFFF), st.integers(0, 180_000), st.lists(st.integers(900, 9_000), min_size=1, max_size=300))
+def test_a_source_that_is_behind_catches_up(start: int, behind: int, steps: list[int]) -> None:
+    munger = started()
+    munger.map(5000, start)
+    munger.switch(900, 0)
+    source = [(start - behind + sum(steps[:count])) & 0xFFFFFFFF for count in range(len(steps))]
+    munger.catch_up(source[0])
+    sent = []
+    for number, timestamp in enumerate(source):
+        munger.map(900 + number, timestamp)
+        sent.append(munger.last_timestamp)
+    passed = [(timestamp - start) & 0xFFFFFFFF for timestamp in sent]
+    assert passed[0] == 1
+    assert passed == sorted(set(passed)), "timestamps have to rise"
+    own = [(timestamp - start + (1 << 31)) % (1 << 32) - (1 << 31) for timestamp in source]
+    for timestamp, its_own in zip(passed, own, strict=True):
+        assert timestamp >= its_own
+        if its_own > behind // 7 + 2:
+            assert timestamp == its_own, "it has caught up"
+    if sum(steps) < 90_000:
+        assert [munger.timestamp(timestamp) for timestamp in source] == sent, "a late packet belongs to its picture"
+
+
+@settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.sampled_from(["send", "send", "send", "drop", "inject", "switch"]), max_size=600),
     st.integers(0, 70_000),

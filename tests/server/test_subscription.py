@@ -318,6 +318,48 @@ async def test_a_place_on_the_clock_that_was_guessed_for_a_layer_is_told_as_soon
     assert abs(ahead_s) < 5
 
 
+async def test_a_change_to_a_layer_that_comes_later_does_not_move_pictures_in_time(call: Call) -> None:
+    behind = {"q": 0, "h": 1, "f": 4}
+    track, alice, bob = await call(*behind)
+    ssrc = await bob.receiving(track.sid)
+    wanted, numbers, seen = set(behind), itertools.count(10), 0
+
+    async def send_picture() -> None:
+        nonlocal seen
+        wanted.update(
+            r for r in behind for p in alice.reports[seen:] if isinstance(p, Pli) and p.media_ssrc == track.ssrcs[r]
+        )
+        seen = len(alice.reports)
+        newest = next(numbers)
+        for tag, (rid, lag) in enumerate(behind.items()):
+            number = newest - lag
+            payload = vp8(number, key=rid in wanted, tl0=number & 0xFF, tag=tag)
+            wanted.discard(rid)
+            alice.send(track, number, 3_000 * number, payload[:-1] + number.to_bytes(4, "big") + payload[-1:], rid=rid)
+        await asyncio.sleep(0.01)
+
+    async def send_until(condition: Callable[[], object]) -> None:
+        async def is_true() -> bool:
+            await send_picture()
+            return bool(condition())
+
+        await wait_until(is_true)
+
+    await send_until(lambda: bob.media(ssrc) and bob.media(ssrc)[-1].payload[-1] == 2)
+    alice.report(*(SenderReport(track.ssrcs[rid], 0xE0000000 << 32, 3_000, 1, 1) for rid in behind))
+    await send_until(lambda: any(isinstance(report, SenderReport) and report.ssrc == ssrc for report in bob.reports))
+    moved = []
+    for quality in (0, 2, 1, 2, 0, 1, 0, 2):
+        await bob.request(track_setting=rtc.UpdateTrackSettings(track_sids=[track.sid], quality=quality))  # type: ignore[arg-type]
+        await send_until(lambda quality=quality: bob.media(ssrc)[-1].payload[-1] == quality)
+        count = len(bob.media(ssrc))
+        await send_until(lambda count=count: len(bob.media(ssrc)) > count + 10)
+        view = bob.media(ssrc)[-1]
+        moved.append((view.timestamp - 3_000 * int.from_bytes(view.payload[-5:-1], "big")) & 0xFFFFFFFF)
+    assert len(set(moved)) == 1, moved
+    assert_unbroken(bob, ssrc)
+
+
 async def test_the_publisher_gets_transport_feedback_about_all_its_packets(join: Join) -> None:
     track = camera()
     alice = await join("alice", track)
