@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 
 from tests.kit.impair import Conditions
 from tests.kit.poll import wait_until
@@ -54,6 +56,19 @@ async def test_conditions_hold_for_their_direction():
         client.transport.sendto(b"two")
         await wait_until(lambda: client.got == [b"two"])
         client.transport.close()
+    server.transport.close()
+
+
+async def test_a_packet_enters_the_path_when_it_came_and_not_when_somebody_has_time_for_it():
+    server = await End.open()
+    async with UdpRelay(server.port, up=Conditions(rate_bps=400_000, queue_ms=200)) as relay:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            # 280 kbit/s, while nothing else runs here: the queue holds 10,000 of these 21,000 bytes
+            for _ in range(30):
+                client.sendto(bytes(700), ("127.0.0.1", relay.port))
+                time.sleep(0.02)
+        await wait_until(lambda: len(server.got) + relay.up[0].count.overflowed == 30 if relay.up else False)
+        assert relay.up[0].count.overflowed == 0
     server.transport.close()
 
 
