@@ -121,8 +121,8 @@ class VideoSession:
     def _needs_stills(self, track: EncodedTrack) -> bool:
         return CODEC in self.codecs and track.codec not in self.codecs
 
-    def _size_of_still(self) -> tuple[float, float] | None:
-        if self._flow.in_flight >= STILLS_IN_FLIGHT or not self.visible.visible:
+    def _size_of_still(self, made: int) -> tuple[float, float] | None:
+        if self._flow.in_flight + made >= STILLS_IN_FLIGHT or not self.visible.visible:
             return None
         return self.visible.width * self.visible.dpr, self.visible.height * self.visible.dpr
 

@@ -33,14 +33,14 @@ _KEYFRAME_INTERVAL_S = 0.5
 class StillTrack:
     """An `EncodedTrack` with the pictures of another one, each of them a key frame of codec "jpeg".
 
-    `size()` is the box the picture is shown in, in pixels, or None while nobody can take one: it is then decoded and not
-    encoded, since those after it build on it. One sink at a time.
+    `size(made)` is the box the picture is shown in, in pixels, or None while nobody can take one besides the so many that are
+    being made: it is then decoded and not encoded, since those after it build on it. One sink at a time.
     """
 
     kind = "video"
     codec = CODEC
 
-    def __init__(self, track: EncodedTrack, size: Callable[[], tuple[float, float] | None]) -> None:
+    def __init__(self, track: EncodedTrack, size: Callable[[int], tuple[float, float] | None]) -> None:
         self._track = track
         self._size = size
         self._sink: Sink | None = None
@@ -48,6 +48,7 @@ class StillTrack:
         self._executor: ThreadPoolExecutor | None = None
         self._decoder: VideoDecoder | None = None
         self._waiting = 0
+        self._made = 0
         self._broken = False
         self._throttle = Throttle(_KEYFRAME_INTERVAL_S)
 
@@ -86,7 +87,9 @@ class StillTrack:
             return
         self._broken = False
         self._waiting += 1
-        self._executor.submit(self._work, frame, self._size())
+        size = self._size(self._made)
+        self._made += size is not None
+        self._executor.submit(self._work, frame, size)
 
     def _work(self, frame: EncodedFrame, size: tuple[float, float] | None) -> None:
         """In the thread."""
@@ -108,10 +111,11 @@ class StillTrack:
             self._decoder, lost = None, True
         # closed together with the core
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._hand_on, still, lost)
+            self._loop.call_soon_threadsafe(self._hand_on, still, lost, size is not None)
 
-    def _hand_on(self, still: EncodedFrame | None, lost: bool) -> None:
+    def _hand_on(self, still: EncodedFrame | None, lost: bool, made: bool) -> None:
         self._waiting -= 1
+        self._made -= made
         if self._sink is None:
             return
         if lost:
