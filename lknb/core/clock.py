@@ -21,6 +21,8 @@ _SAME_AXIS_US = 1_000_000
 _LATE_MAX_US = 30_000_000
 """By way of a kernel that is busy, a frame may be handed over this long after its capture."""
 _MAX_DRIFT_US = 500_000
+_AGREED_US = 100_000
+_APART_US = 300_000
 
 
 def ntp_time(wall_us: int) -> int:
@@ -77,16 +79,25 @@ class ParticipantClock:
     """A remote participant's wall clock on our monotonic clock, in microseconds.
 
     The first sender report of any of its tracks fixes the offset, network delay included; a clock that was set since
-    is followed.
+    is followed. No report comes early, but any may come late, by a server or a core that stood still, and those of all tracks
+    together: a clock that seems to have been set back is believed when a later report says the same.
     """
 
     def __init__(self) -> None:
         self._offset_us: int | None = None
+        self._doubted: tuple[int, int] | None = None
+        """An offset that one report alone has told, and when."""
 
     def report(self, unix_us: int, arrival_us: int) -> None:
         """A sender report of one of its tracks said `unix_us` and arrived at `arrival_us`."""
         offset = arrival_us - unix_us
-        if self._offset_us is None or abs(offset - self._offset_us) > _MAX_DRIFT_US:
+        if self._offset_us is None or offset < self._offset_us - _MAX_DRIFT_US:
+            self._offset_us = offset
+        elif offset <= self._offset_us + _MAX_DRIFT_US:
+            self._doubted = None
+        elif self._doubted is None or abs(offset - self._doubted[0]) > _AGREED_US:
+            self._doubted = offset, arrival_us
+        elif arrival_us - self._doubted[1] >= _APART_US:
             self._offset_us = offset
 
     def local_us(self, unix_us: int) -> int | None:

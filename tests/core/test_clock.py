@@ -77,3 +77,19 @@ def test_a_clock_that_was_set_is_followed_and_jitter_is_not():
     assert abs(clock.timestamp_us(90_000, 0) - 6_000_000) <= 1
     clock.report(report(4_602_000_000, 180_000), 7_000_000)  # an hour ahead
     assert abs(clock.timestamp_us(180_000, 0) - 7_000_000) <= 1
+    clock.report(report(1_003_000_000, 270_000), 8_000_000)  # and back
+    clock.report(report(1_004_000_000, 360_000), 9_020_000)
+    assert abs(clock.timestamp_us(360_000, 0) - 9_020_000) <= 1
+
+
+def test_reports_that_are_heard_late_move_nothing():
+    participant = ParticipantClock()
+    video, audio = TrackClock(participant, 90_000), TrackClock(participant, 48_000)
+    for second in range(6):
+        at_us = second * 1_000_000
+        # all that waited for a core that stood still is heard at the same moment
+        heard_us = 5_000_000 + at_us + (700_000 if second % 2 else 0)
+        video.report(report(1_000_000_000 + at_us, second * 90_000), heard_us)
+        audio.report(report(1_000_000_000 + at_us, second * 48_000), heard_us)
+        for clock, hz in ((video, 90_000), (audio, 48_000)):
+            assert abs(clock.timestamp_us(second * hz, 0) - 5_000_000 - at_us) <= 1
