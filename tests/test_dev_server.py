@@ -19,6 +19,7 @@ import pytest
 from lknb.dev_server import DevServer
 from lknb.errors import DevServerError
 from tests.kit.poll import wait_until_sync
+from tests.kit.program import has_ended
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,10 +40,6 @@ def accepts(server: DevServer, token: str) -> int:
             return int(response.status)
     except urllib.error.HTTPError as error:
         return error.code
-
-
-def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_it_runs_on_loopback_with_keys_of_its_own(server: DevServer) -> None:
@@ -105,7 +102,7 @@ async def test_async_with() -> None:
     async with DevServer() as server:
         assert server.alive
     assert not server.alive
-    assert gone(server.pid)
+    assert has_ended(server.pid)
 
 
 def test_a_server_that_does_not_come_up_is_an_error_with_its_last_words(server: DevServer) -> None:
@@ -137,14 +134,14 @@ def test_it_ends_with_its_parent(end: str) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         pid = json.loads(process.stdout.readline())["pid"]
-        assert not gone(pid)
+        assert not has_ended(pid)
         if end == "kill":
             process.kill()
         else:
             process.stdin.write("\n")
             process.stdin.flush()
             assert process.wait(5) == 0
-    wait_until_sync(lambda: gone(pid), 3, what="the server outlived its parent by 3 s")
+    wait_until_sync(lambda: has_ended(pid), 3, what="the server outlived its parent by 3 s")
 
 
 def test_a_forked_child_leaves_it_alone(server: DevServer) -> None:
@@ -165,5 +162,5 @@ def test_closing_leaves_nothing() -> None:
     server = DevServer()
     server.close()
     server.close()
-    assert gone(server.pid)
+    assert has_ended(server.pid)
     assert {"threads": psutil.Process().num_threads(), "fds": psutil.Process().num_fds()} == before

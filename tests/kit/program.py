@@ -7,9 +7,20 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import psutil
+
 from tests.kit.poll import TIME_FACTOR
 
 SHOWN_LETTERS = 2_000
+
+
+def has_ended(pid: int) -> bool:
+    """Whether there is no such process any more, or nothing of it but that nobody has waited for it."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        # at any moment, also between two looks at it
+        return True
 
 
 class Program:

@@ -15,6 +15,7 @@ from livekit.protocol import models
 
 from lknb.server.config import check_keys, is_loopback, parse_keys
 from tests.kit.poll import TIME_FACTOR, wait_until, wait_until_sync
+from tests.kit.program import has_ended
 from tests.kit.raw import RawClient
 from tests.kit.server import ROOT, ServerProcess
 from tests.kit.token import make_token
@@ -142,7 +143,7 @@ def test_it_dies_with_its_parent_even_after_kill_9() -> None:
         pid = int(parent.stdout.readline())
         parent.kill()
     began = time.monotonic()
-    wait_until_sync(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    wait_until_sync(lambda: has_ended(pid))
     print(f"gone after {time.monotonic() - began:.2f} s")
     assert time.monotonic() - began < 3 * TIME_FACTOR
 
