@@ -10,6 +10,7 @@ import pytest
 from aiohttp import WSMsgType, web
 from livekit.protocol import models, rtc
 
+from lknb.core import signal
 from lknb.core.address import ServerAddress
 from lknb.core.signal import SignalSocket
 from lknb.errors import ConnectError
@@ -127,8 +128,9 @@ async def test_leaving_sends_what_is_queued_first(server):
         client.signal.send(rtc.SignalRequest(ping=1))
 
 
-async def test_whoever_leaves_hears_the_server_out(server):
+async def test_whoever_leaves_hears_the_server_out(server, monkeypatch):
     # hanging up at once would reset a connection on which the server still talks, and lose it our last words
+    monkeypatch.setattr(signal, "_CLOSE_TIMEOUT_S", 30.0)
     server.autoclose = False
     async with serving(server) as address:
         client = await connect(address)
@@ -183,9 +185,11 @@ async def test_a_silent_server_is_a_loss_told_once(server):
 async def test_any_message_counts_as_a_sign_of_life(server):
     server.answers_pings = False
     async with serving(server) as address:
-        client = await connect(address, interval_s=0.02, timeout_s=0.2)
-        for n in range(25):
-            await server.say(rtc.SignalResponse(pong=n))
+        # server and client share a loop: while it stands still nobody says anything, and that is no silence of the server
+        client = await connect(address, interval_s=0.02, timeout_s=1.0)
+        until = asyncio.get_running_loop().time() + 1.5
+        while asyncio.get_running_loop().time() < until:
+            await server.say(rtc.SignalResponse(pong=1))
             await asyncio.sleep(0.02)
         assert client.lost == []
         await client.signal.close()
@@ -207,7 +211,7 @@ async def test_a_server_that_hangs_up_is_a_loss_told_once(server, end):
 
 async def test_rubbish_and_faults_of_handlers_end_nothing(server, caplog):
     async with serving(server) as address:
-        signal = await SignalSocket.open(address, "/rtc", {}, "token", timeout_s=5)
+        socket = await SignalSocket.open(address, "/rtc", {}, "token", timeout_s=5)
         heard: list[int] = []
 
         def fail_first(response: rtc.SignalResponse) -> None:
@@ -215,25 +219,25 @@ async def test_rubbish_and_faults_of_handlers_end_nothing(server, caplog):
             if response.pong == 1:
                 raise ZeroDivisionError
 
-        signal.start(fail_first, lambda reason: None, ping_interval_s=0, ping_timeout_s=0)
+        socket.start(fail_first, lambda reason: None, ping_interval_s=0, ping_timeout_s=0)
         await server.socket.send_bytes(b"\xff\xff\xff")
         await server.socket.send_str("text")
         await server.say(rtc.SignalResponse(pong=1))
         await server.say(rtc.SignalResponse(pong=2))
         await wait_until(lambda: heard == [1, 2])
         assert "ZeroDivisionError" in caplog.text
-        await signal.close()
+        await socket.close()
 
 
 async def test_closing_from_within_a_handler(server):
     async with serving(server) as address:
-        signal = await SignalSocket.open(address, "/rtc", {}, "token", timeout_s=5)
+        socket = await SignalSocket.open(address, "/rtc", {}, "token", timeout_s=5)
         closing: list[asyncio.Task[None]] = []
 
         def close(response: rtc.SignalResponse) -> None:
-            closing.append(asyncio.create_task(signal.close()))
+            closing.append(asyncio.create_task(socket.close()))
 
-        signal.start(close, lambda reason: None, ping_interval_s=0, ping_timeout_s=0)
+        socket.start(close, lambda reason: None, ping_interval_s=0, ping_timeout_s=0)
         await server.say(rtc.SignalResponse(pong=1))
         await wait_until(lambda: closing and closing[0].done())
 
@@ -247,14 +251,14 @@ async def test_a_resume_is_answered_with_reconnect(server):
 
 
 def test_addresses():
-    for url, signal, http in (
+    for url, signal_url, http in (
         ("ws://host", "ws://host/rtc", "http://host/rtc"),
         ("http://host:80/", "ws://host:80/rtc", "http://host:80/rtc"),
         ("wss://host/a/b/", "wss://host/a/b/rtc", "https://host/a/b/rtc"),
         ("https://[::1]:7880?x=1#y", "wss://[::1]:7880/rtc", "https://[::1]:7880/rtc"),
     ):
         address = ServerAddress.parse(url)
-        assert (address.signal_url("/rtc"), address.http_url("/rtc")) == (signal, http)
+        assert (address.signal_url("/rtc"), address.http_url("/rtc")) == (signal_url, http)
     loopback = {
         "ws://127.0.0.1:1": True,
         "ws://[::1]": True,

@@ -14,8 +14,11 @@ import pytest
 import pytest_asyncio
 
 from lknb.codec.audio_decoder import AudioDecoder
+from lknb.codec.clock import now_us
 from lknb.codec.opus import is_stereo
+from lknb.core.source import samples
 from lknb.errors import FrameError
+from lknb.rtc import audio_source
 from lknb.rtc.audio_frame import AudioFrame
 from lknb.rtc.audio_source import AudioSource
 from lknb.rtc.source import Encoding
@@ -58,6 +61,14 @@ async def published(sounding_core: SoundingCore) -> AsyncIterator[Published]:
     await made.close()
 
 
+@pytest.fixture
+def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However late the machine is, it leaves nothing out, and what comes late is no new beginning."""
+    monkeypatch.setattr(samples, "_LATE_US", 20_000_000)
+    for module, name in ((samples, "_REST_US"), (audio_source, "PAUSE_US")):
+        monkeypatch.setattr(module, name, 10_000_000)
+
+
 def decoded(frames: list[EncodedFrame], channels: int = 1) -> np.ndarray:
     decoder = AudioDecoder(channels)
     return np.concatenate([decoder.decode(frame) for frame in frames])
@@ -76,6 +87,7 @@ async def test_opening_tells_the_core_what_will_come(sounding_core: SoundingCore
     assert sounding_core.sent("source_close") == [{"op": "source_close", "source": published.handle}]
 
 
+@pytest.mark.usefixtures("no_hurry")
 async def test_sound_is_sent_in_real_time_in_packets_of_20_ms(published: Published) -> None:
     began = time.monotonic()
     await published.source.capture_frame(sound(0.4))
@@ -88,7 +100,10 @@ async def test_sound_is_sent_in_real_time_in_packets_of_20_ms(published: Publish
 
 
 @pytest.mark.parametrize(("rate_hz", "channels"), [(8000, 1), (24_000, 1), (44_100, 2), (11_025, 1)])
-async def test_any_rate_and_both_channel_counts(sounding_core: SoundingCore, rate_hz: int, channels: int) -> None:
+async def test_any_rate_and_both_channel_counts(
+    sounding_core: SoundingCore, rate_hz: int, channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "_LATE_US", 20_000_000)
     published = await Published(sounding_core, AudioSource(rate_hz, channels)).open()
     await published.source.capture_frame(sound(0.3, rate_hz, channels))
     frames = await published.wait(15)
@@ -108,6 +123,7 @@ async def test_live_sound_in_small_frames_is_not_held_back(published: Published)
     assert min(later.timestamp - earlier.timestamp for earlier, later in pairwise(published.frames)) == 960
 
 
+@pytest.mark.usefixtures("no_hurry")
 async def test_half_a_packet_waits_for_its_other_half(published: Published) -> None:
     halves = np.split(sine(5), 10)
     await published.source.capture_frame(halves[0])
@@ -125,18 +141,21 @@ async def test_capturing_waits_while_the_queue_is_full(sounding_core: SoundingCo
     assert time.monotonic() - began < 0.5
     await source.capture_frame(sound(0.2))
     assert 0.15 < time.monotonic() - began < 2.0
-    assert source.queued_duration == pytest.approx(0.1, abs=0.04)
+    queued_s = source.queued_duration
+    # as soon as there was room: what has not been played meanwhile is all there
+    assert 0.3 - (time.monotonic() - began) <= queued_s < 0.14
     await source.aclose()
 
 
 async def test_time_passes_whether_it_is_published_or_not() -> None:
     source = AudioSource(48_000, 1)
     assert source.queued_duration == 0
-    await source.capture_frame(sound(0.2))
-    assert 0.1 < source.queued_duration <= 0.2
     began = time.monotonic()
+    await source.capture_frame(sound(0.2))
+    queued_s = source.queued_duration
+    assert 0.2 - (time.monotonic() - began) <= queued_s <= 0.2
     await source.wait_for_playout()
-    assert 0.1 < time.monotonic() - began < 2.0
+    assert 0.2 <= time.monotonic() - began < 2.0
     assert source.queued_duration == 0
     await source.wait_for_playout()
     await source.aclose()
@@ -146,9 +165,10 @@ async def test_a_queue_that_is_cleared_is_silent_at_once(published: Published) -
     await published.source.capture_frame(sound(0.8))
     await published.wait(2)
     published.source.clear_queue()
+    sent = len(published.frames)
     assert published.source.queued_duration <= 0.025
     await published.source.wait_for_playout()
-    assert len(published.frames) <= 4
+    assert len(published.frames) <= sent + 2
 
 
 async def test_clearing_lets_go_who_waits_for_room(sounding_core: SoundingCore) -> None:
@@ -220,6 +240,7 @@ async def test_what_is_no_sound_is_refused(published: Published) -> None:
             AudioSource(*arguments)
 
 
+@pytest.mark.usefixtures("no_hurry")
 async def test_silence_is_not_sent_with_dtx_and_sent_without(sounding_core: SoundingCore) -> None:
     # the last one announces the pause
     for dtx, expected in ((True, 10 + 1), (False, 20)):
@@ -230,6 +251,7 @@ async def test_silence_is_not_sent_with_dtx_and_sent_without(sounding_core: Soun
         await published.close()
 
 
+@pytest.mark.usefixtures("no_hurry")
 async def test_stereo_has_no_dtx(sounding_core: SoundingCore) -> None:
     published = await Published(sounding_core, AudioSource(48_000, 2)).open(dtx=True)
     await published.source.capture_frame(np.zeros((960 * 15, 2), np.int16))
@@ -279,6 +301,7 @@ def test_a_source_outlives_the_loop_it_was_used_in() -> None:
     asyncio.run(source.aclose())
 
 
+@pytest.mark.usefixtures("no_hurry")
 async def test_what_is_queued_plays_on_while_nothing_else_runs_here(published: Published) -> None:
     await published.source.capture_frame(sound(0.9))
     # as a cell that computes
@@ -315,12 +338,16 @@ async def test_sound_of_any_length_comes_at_once(sounding_core: SoundingCore) ->
 async def test_what_is_captured_after_clearing_is_heard_at_once(published: Published) -> None:
     await published.source.capture_frame(sound(0.9))
     await published.wait(3)
+    cleared_us = now_us()
     published.source.clear_queue()
+    sent = len(published.frames)
     await published.source.capture_frame(sound(0.2))
+    captured_us = now_us()
     await published.source.wait_for_playout()
     frames = published.frames
-    assert len(frames) <= 3 + 12
-    assert max(later.timestamp - earlier.timestamp for earlier, later in pairwise(frames)) <= 960 + 25 * 48
+    assert len(frames) <= sent + 12
+    gap_us = max(later.timestamp_us - earlier.timestamp_us for earlier, later in pairwise(frames))
+    assert gap_us <= 20_000 + 25_000 + captured_us - cleared_us
 
 
 async def test_a_closed_source_is_silent_in_the_core_too(published: Published) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 import pytest_asyncio
 
 from lknb.codec.clock import now_us
+from lknb.core.source import samples
 from lknb.core.source.frames import frame_from_header
 from lknb.errors import FrameError, MediaError
+from lknb.rtc import audio_source, av_synchronizer
 from lknb.rtc.audio_source import AudioSource
 from lknb.rtc.av_synchronizer import AVSynchronizer
 from lknb.rtc.source import Encoding
@@ -39,11 +42,14 @@ class Studio:
         self.handles: dict[str, int] = {}
         self.captured_us: list[int] = []
         """The times pictures were given, whatever the encoder makes of them."""
+        self.handed_on_us: list[int] = []
+        """When that was done."""
         capture_at = self.pictures._capture_at
 
         def note(frame: Any, timestamp_us: int) -> None:
             self.captured_us.append(timestamp_us)
             capture_at(frame, timestamp_us)
+            self.handed_on_us.append(now_us())
 
         self.pictures._capture_at = note  # type: ignore[method-assign]
 
@@ -93,6 +99,14 @@ async def studio(sounding_core: SoundingCore) -> AsyncIterator[Studio]:
     await made.close()
 
 
+@pytest.fixture
+def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However late the machine is, nothing is left out and nothing begins anew."""
+    monkeypatch.setattr(samples, "_LATE_US", 20_000_000)
+    for module, name in ((samples, "_REST_US"), (audio_source, "PAUSE_US"), (av_synchronizer, "_GAP_US")):
+        monkeypatch.setattr(module, name, 10_000_000)
+
+
 async def test_the_first_picture_waits_for_the_first_sound(studio: Studio) -> None:
     await studio.push_picture()
     await asyncio.sleep(0.03)
@@ -109,6 +123,7 @@ async def test_a_first_picture_that_is_late_has_the_time_of_the_first_sound(stud
     assert picture == sound
 
 
+@pytest.mark.usefixtures("no_hurry")
 async def test_the_rates_keep_them_in_step(studio: Studio) -> None:
     for _ in range(20):
         await studio.push_picture()
@@ -117,9 +132,12 @@ async def test_the_rates_keep_them_in_step(studio: Studio) -> None:
     steps = [(time - pictures[0]) / (1_000_000 / FPS) for time in pictures]
     assert all(abs(step - round(step)) < 0.01 for step in steps)
     assert pictures[0] == sound[0]
-    assert studio.synchronizer.actual_fps == pytest.approx(FPS, rel=0.2)
+    handed_on_us = studio.handed_on_us
+    took_s = (handed_on_us[-1] - handed_on_us[0]) / 1e6
+    assert studio.synchronizer.actual_fps == pytest.approx((len(handed_on_us) - 1) / took_s, rel=0.05)
 
 
+@pytest.mark.usefixtures("no_hurry")
 async def test_without_sound_the_pictures_go_by_the_clock(studio: Studio) -> None:
     for _ in range(6):
         await studio.push_picture()
@@ -130,21 +148,23 @@ async def test_without_sound_the_pictures_go_by_the_clock(studio: Studio) -> Non
 
 
 async def test_when_the_sound_is_late_the_pictures_are_too(studio: Studio) -> None:
+    # on any machine less than what begins a new count
+    studio.synchronizer._tolerance_us = 10_000_000
     for _ in range(4):
         await studio.push_picture()
         await studio.push_sound()
     await studio.synchronizer.wait_for_playout()
-    # more than what is made up for, less than what begins a new count
+    # more than what is made up for
     await asyncio.sleep(0.2)
     pushed_us = now_us()
     await studio.push_picture()
     await studio.push_sound(0.2)
     await studio.synchronizer.wait_for_playout()
     sound = studio.times_us("sound")
-    # 160 ms of sound are eight packets; the ninth came with the fifth picture
-    assert sound[8] - sound[7] > 100_000
+    # where the sound begins again that came with the fifth picture
+    began_us = max(later for earlier, later in pairwise(sound) if later - earlier > 100_000)
     # with the sound, or when it was pushed itself, a moment before
-    assert pushed_us <= studio.captured_us[-1] <= sound[8] + 1_000
+    assert pushed_us <= studio.captured_us[-1] <= began_us + 1_000
 
 
 async def test_sound_that_begins_in_the_middle_goes_with_the_picture_of_then(studio: Studio) -> None:
@@ -176,11 +196,11 @@ async def test_pushing_waits_while_the_pictures_queue_up(sounding_core: Sounding
     studio = await Studio(sounding_core, video_queue_size_ms=80).open()
     try:
         await studio.push_sound(1.0)
-        began = asyncio.get_running_loop().time()
+        (began_us, *_) = await studio.wait("sound", 1)
         for _ in range(13):
             await studio.push_picture()
         # two are queued and one is in hand
-        assert asyncio.get_running_loop().time() - began > 8 / FPS
+        assert now_us() - began_us > 8 / FPS * 1e6
     finally:
         await studio.close()
 

@@ -33,7 +33,8 @@ def test_what_has_ended_and_was_written_is_forgotten(tmp_path: Path) -> None:
         writer.show({}, ["stays"])
         writer.end(f"picture {index}")
         writer.end(f"sound {index}")
-    assert len(writer._lines) > 300
+        # its turn has still to come
+        assert {f"picture {index}", f"sound {index}"} <= writer._lines.keys()
     wait_until_sync(lambda: list(writer._lines) == ["stays"], what="only what is in the room is kept")
     # of one that is only muted it goes on, and so does one that comes again before it was forgotten
     writer.show({"picture": "somebody"}, ["stays"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from dataclasses import replace
 
 import aiohttp
 import jwt
@@ -179,8 +180,17 @@ async def test_shutting_down_is_told_to_everybody(join: Join, server: Server) ->
     assert (leave.reason, leave.action) == (Reason.SERVER_SHUTDOWN, rtc.LeaveRequest.Action.DISCONNECT)
 
 
-async def test_a_resume_keeps_the_participant_and_an_unknown_one_is_sent_back(join: Join, url: str) -> None:
+def wait_long_for_a_resume(server: Server) -> None:
+    """In this test somebody comes back, however late the machine is."""
+    room = server.registry.rooms["room"]
+    room.config = replace(room.config, resume_window_s=60.0)
+
+
+async def test_a_resume_keeps_the_participant_and_an_unknown_one_is_sent_back(
+    join: Join, server: Server, url: str
+) -> None:
     alice = await join("alice")
+    wait_long_for_a_resume(server)
     await alice.socket.close()
     token = make_token("alice", "room")
     async with aiohttp.ClientSession() as session:
@@ -341,7 +351,9 @@ async def test_who_sends_too_many_messages_is_read_more_slowly_and_nobody_else_n
         await alice.request(ping=1)
     await bob.request(ping=1)
     await bob.wait_for("pong")
-    assert len(alice.all("pong")) < count, "all were answered at once"
+    answered, passed_s = len(alice.all("pong")), asyncio.get_running_loop().time() - began
+    # a burst, and what was earned since
+    assert answered <= limits.SIGNAL_COST_PER_S * (0.25 + passed_s) + 1, "all were answered at once"
     await wait_until(lambda: len(alice.all("pong")) == count, 20, what=lambda: len(alice.all("pong")))
     assert asyncio.get_running_loop().time() - began > 0.8
     # a large one counts for many
@@ -442,6 +454,7 @@ async def test_what_a_participant_missed_while_it_was_cut_is_told_after_the_resu
 ) -> None:
     track = RawTrack("cam", "vp8")
     alice = await join("alice", track)
+    wait_long_for_a_resume(server)
     await alice.socket.close()
     participant = server.registry.rooms["room"].participants[alice.sid]
     await wait_until(lambda: participant.signal is None)

@@ -19,7 +19,7 @@ from lknb.codec import pixel
 from lknb.codec.audio_decoder import AudioDecoder
 from lknb.codec.clock import now_us
 from lknb.codec.video_decoder import VideoDecoder
-from lknb.core.source import EncodedSource, file, open_source
+from lknb.core.source import EncodedSource, file, file_audio, file_video, media_clock, open_source
 from lknb.core.source.file_audio import EncodedAudio, PassedAudio
 from lknb.core.source.file_video import EncodedVideo, PassedVideo
 from lknb.core.source.painter import Painter
@@ -30,6 +30,13 @@ from tests.core.source.media import FPS, HEIGHT, WIDTH, Recorder, make_file
 from tests.kit.poll import TIME_FACTOR, wait_until_sync
 
 PERIOD_US = 1_000_000 / FPS
+
+
+@pytest.fixture(autouse=True)
+def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However late the machine is, no picture and no sound is left out, and the clock of the file waits for nobody."""
+    for module, name in ((file_video, "_LATE_US"), (file_audio, "_LATE_US"), (media_clock, "_MAX_LATE_US")):
+        monkeypatch.setattr(module, name, 20_000_000)
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +244,8 @@ def test_a_file_may_begin_paused_and_in_the_middle(files: dict[str, str]) -> Non
 def test_a_seek_goes_to_the_picture_asked_for_forwards_and_backwards(files: dict[str, str]) -> None:
     seeks = []
     with Playing(files["b-frames"]) as playing:
-        for position_s, expected in ((1.5, 45), (0.5, 15)):
+        # the first not so near the end that a test that is late comes to it
+        for position_s, expected in ((1.0, 30), (0.5, 15)):
             count = len(playing.video.wait(len(playing.video.frames) + 3))
             playing.sources["video"].control("seek", position_s=position_s)
             # of pictures that come late, too, this one is sent
@@ -272,7 +280,7 @@ def test_what_is_passed_through_goes_to_the_moment_asked_for_between_key_frames(
         playing.sources["video"].control("seek", position_s=1.5)
         told = playing.sources["video"].control("position")
         assert told is not None
-        assert 1.5 <= told["position_s"] < 1.9
+        assert 1.5 <= told["position_s"] <= 1.5 + (now_us() - sought_us) / 1e6
         count = len(playing.video.frames)
         playing.video.wait(count + 30)
         after = [frame for frame in playing.video.frames if frame.timestamp_us > sought_us]

@@ -21,7 +21,11 @@ def test_packets_come_every_20_ms_without_drift_or_gap() -> None:
     source.start(recorder)
     frames = recorder.wait(40)
     source.stop()
-    assert {later.timestamp - earlier.timestamp for earlier, later in itertools.pairwise(frames)} <= {960}
+    for (earlier, later), came_us in zip(itertools.pairwise(frames), recorder.times_us[1:], strict=False):
+        step = later.timestamp - earlier.timestamp
+        # a machine that was so late that these would all have come at once leaves them out
+        was_late = came_us - earlier.timestamp_us > 6 * 20_000
+        assert step == 960 or (was_late and step % 960 == 0)
     assert recorder.lateness_ms[len(recorder.frames) // 2] < 15 * TIME_FACTOR
     assert (source.kind, source.codec, source.width, source.rids) == ("audio", "opus", 0, ())
 
@@ -70,7 +74,7 @@ def test_muting_stops_packets_and_not_the_clock() -> None:
     source.start(recorder)
     recorder.wait(3)
     source.control("mute", muted=True)
-    time.sleep(0.15)
+    time.sleep(0.3)  # so long that of what was due meanwhile most is too old to be made up for
     held = len(recorder.frames)
     source.control("mute", muted=False)
     recorder.wait(held + 3)
