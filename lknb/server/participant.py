@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 State = models.ParticipantInfo.State
 Reason = models.DisconnectReason
 LEAVE_GRACE_S = 0.5
+PENDING_S = 15.0
+"""Clients wait no longer for a track that they have announced."""
 ADD_TRACK_BYTES = 16 << 10
 MISSED_MAX = 200
 # what a client cannot learn in another way when it missed it; the state of everybody is told anew
@@ -189,6 +191,7 @@ class Participant:
         if max(len(text.encode()) for text in texts) > limits.NAME_BYTES or request.ByteSize() > ADD_TRACK_BYTES:
             self.refuse(RequestReason.LIMIT_EXCEEDED, f"names exceed {limits.NAME_BYTES} bytes", wrapped)
             return
+        self._forget_pending()
         if len(self.pending) >= limits.PENDING_TRACKS or len(self.publications) >= limits.TRACKS_PER_PARTICIPANT:
             self.refuse(RequestReason.LIMIT_EXCEEDED, "too many tracks", wrapped)
             return
@@ -199,6 +202,12 @@ class Participant:
         response = rtc.TrackPublishedResponse(cid=request.cid, track=publication.info)
         self.send(rtc.SignalResponse(track_published=response))
         self.peer.uplink_pending()
+
+    def _forget_pending(self) -> None:
+        """When no more fit, forget the tracks that were announced long ago: whoever gives up publishing one does not say so."""
+        if len(self.pending) >= limits.PENDING_TRACKS:
+            since = time.monotonic() - PENDING_S
+            self.pending = {cid: p for cid, p in self.pending.items() if p.announced_at > since}
 
     def publish(self, publication: Publication) -> None:
         """A pending track was negotiated: others see it and subscribe."""

@@ -48,6 +48,7 @@ class Publication:
     def __init__(self, publisher: Participant, request: rtc.AddTrackRequest) -> None:
         self.publisher = publisher
         self.cid = request.cid
+        self.announced_at = time.monotonic()
         self.kind = "audio" if request.type == TrackType.AUDIO else "video"
         self.wanted_codec = _wanted_codec(request)
         self.info = _track_info(request, self.wanted_codec)

@@ -14,6 +14,7 @@ from livekit import api
 from livekit.protocol import models, rtc
 
 from lknb import limits
+from lknb.server import participant
 from lknb.server.app import Server
 from lknb.wire.sdp import build_sdp
 from tests.kit.poll import wait_until
@@ -430,12 +431,26 @@ async def test_what_may_not_be_published_any_more_is_not(join: Join, server: Ser
     alice.tracks.append(track)
     await alice.request(add_track=track.request())
     await alice.published(track)
-    participant = server.registry.rooms["room"].participants[alice.sid]
-    participant.set_permission(models.ParticipantPermission(can_publish=False, can_subscribe=True))
+    publisher = server.registry.rooms["room"].participants[alice.sid]
+    publisher.set_permission(models.ParticipantPermission(can_publish=False, can_subscribe=True))
     alice._order.append((track.mid, track.kind, track.plan()))
     await alice.offer()
     await alice.wait_for("answer", after=len(alice.signals) - 1)
-    assert participant.publications == {}
+    assert publisher.publications == {}
+
+
+async def test_tracks_that_were_announced_and_given_up_make_place_for_others(
+    join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await join("alice")
+    for number in range(limits.PENDING_TRACKS):
+        track = RawTrack(f"cam{number}", "vp8")
+        await alice.request(add_track=track.request())
+        await alice.published(track)
+    await alice.request(add_track=RawTrack("one too many", "vp8").request())
+    assert (await alice.wait_for("request_response")).reason == rtc.RequestResponse.LIMIT_EXCEEDED
+    monkeypatch.setattr(participant, "PENDING_S", 0.0)
+    await alice.publish(RawTrack("cam", "vp8"))
 
 
 async def test_names_of_tracks_have_a_limit(join: Join) -> None:
@@ -456,9 +471,9 @@ async def test_what_a_participant_missed_while_it_was_cut_is_told_after_the_resu
     alice = await join("alice", track)
     wait_long_for_a_resume(server)
     await alice.socket.close()
-    participant = server.registry.rooms["room"].participants[alice.sid]
-    await wait_until(lambda: participant.signal is None)
-    participant.mute(track.sid, True, by_admin=True)
+    muted = server.registry.rooms["room"].participants[alice.sid]
+    await wait_until(lambda: muted.signal is None)
+    muted.mute(track.sid, True, by_admin=True)
     params = {"access_token": make_token("alice", "room"), "reconnect": "1", "sid": alice.sid}
     kinds = []
     async with aiohttp.ClientSession() as session, session.ws_connect(url + "/rtc", params=params) as socket:
