@@ -106,7 +106,8 @@ class RoomWriter(WriterThread):
         self.began_us = now_us()
         self.changed.notify()
         self._wait(self.began_us)
-        origin_us = self._origin_us(self.began_us)
+        # from here on it counts as the file does
+        self.began_us = origin_us = self._origin_us(self.began_us)
         self._see(origin_us + 1)
         recording = open_mixed(self._path, self._draw(), _CHANNELS)
         reached_us, drawn_us, picture_us = 0, 0, _PERIOD_US

@@ -33,6 +33,9 @@ async def flashing(source: rtc.VideoSource) -> AsyncIterator[None]:
             due_us = number * 1_000_000 // FPS
             await asyncio.sleep(max(0, due_us - now_us()) / 1_000_000)
             source.capture_frame(white if number % FPS < FPS // 5 else orange, timestamp_us=due_us)
+            # a loop that is late captures several at once: each is sent, and the first white one where it belongs
+            while source._is_encoded and source._new is not None:
+                await asyncio.sleep(0.001)
 
     task = asyncio.create_task(capture())
     yield
