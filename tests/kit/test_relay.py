@@ -79,6 +79,8 @@ async def test_a_blackout_ends():
         client.transport.sendto(b"before")
         await wait_until(lambda: client.got)
         relay.black_out(0.2)
+        for _ in range(4):
+            client.transport.sendto(b"meanwhile")
 
         def answered() -> bool:
             client.transport.sendto(b"after")
@@ -86,5 +88,6 @@ async def test_a_blackout_ends():
 
         await wait_until(answered)
         assert relay.up[0].count.blacked_out > 3
+        assert b"meanwhile" not in client.got
         client.transport.close()
     server.transport.close()

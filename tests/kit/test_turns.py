@@ -15,8 +15,13 @@ import pytest
 
 @pytest.mark.parametrize("number", range(30))
 def test_many(number):
-    running = Path(__file__).with_name("running")
+    running, seen = Path(__file__).with_name("running"), Path(__file__).with_name("seen")
     running.touch()
+    end = time.monotonic() + 60
+    # the other process may be late to begin
+    while not seen.exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
     time.sleep(0.02)
     running.unlink()
 """
@@ -31,6 +36,7 @@ def test_others_are_there():
     end = time.monotonic() + 60
     while not running.exists():
         assert time.monotonic() < end
+    running.with_name("seen").touch()
 
 @pytest.mark.alone
 def test_nobody_is_there():
