@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import astuple, dataclass
 
+import hypothesis
 import pytest
 import pytest_asyncio
 
@@ -46,6 +47,11 @@ class Matrix:
             terminalreporter.write_line(f"{'passed' if row.passed else 'FAILED'}  {row.name}  {row.evidence}")
         passed = sum(row.passed for row in self.rows.values())
         terminalreporter.write_line(f"interop matrix: {len(self.rows)} rows ran, {passed} passed")
+
+
+# How long an example takes says how busy the machine is: one that stands still for 0.2 s would fail a test of values.
+hypothesis.settings.register_profile("lknb", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("lknb")
 
 
 def pytest_configure(config: pytest.Config) -> None:
