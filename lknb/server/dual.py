@@ -89,7 +89,9 @@ class DualPeer:
             # sections for receiving are left over from an attempt at /rtc/v1: nothing is ever sent there
             return self._publishing.plan(section) or answer_send_plan(section, None)
 
-        answer = await self._publisher.accept(parse_sdp(offer.sdp), plan)
+        description = parse_sdp(offer.sdp)
+        self._publishing.read(description)
+        answer = await self._publisher.accept(description, plan)
         message = rtc.SessionDescription(type="answer", sdp=build_sdp(answer), id=offer.id)
         self._participant.send(rtc.SignalResponse(answer=message))
         self._publishing.settle()

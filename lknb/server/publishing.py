@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from lknb.server.participant import Participant
     from lknb.server.publication import Publication
     from lknb.server.uplink import Uplink
-    from lknb.wire.sdp import Codec, MediaSection
+    from lknb.wire.sdp import Codec, MediaSection, SessionDescription
 
 
 @dataclass(slots=True)
 class _Agreed:
     section: MediaSection
     codec: Codec
+    publication: Publication | None = None
 
 
 class Publishing:
@@ -34,22 +35,32 @@ class Publishing:
         self._agreed: dict[str, _Agreed] = {}
         self._parked: dict[str, _Agreed] = {}
         self._ended: list[str] = []
+        self._named: set[str] = set()
+        """By the sections of the newest offer that are new."""
+
+    def read(self, offer: SessionDescription) -> None:
+        """An offer, before a plan is made for each of its sections."""
+        self._named = {
+            section.msid[1]
+            for section in offer.media
+            if section.msid and _sends(section) and self._uplink.publication_of(section.mid) is None
+        }
 
     def plan(self, section: MediaSection) -> SectionPlan | None:
         """The plan for a section the client sends in; None for any other."""
-        if section.direction not in ("sendonly", "sendrecv"):
+        if not _sends(section):
             if self._uplink.publication_of(section.mid) is not None:
                 self._ended.append(section.mid)
             self._parked.pop(section.mid, None)
             return None
         known = self._uplink.publication_of(section.mid)
-        publication = known or self._match(section)
+        publication = known or self._match(section) or self._match_renamed(section)
         codec = choose_published_codec(section, publication) if publication else choose_any_codec(section)
         if codec is None:
             return None
         self._uplink.learn_extensions(section.extensions)
         if known is None:
-            (self._agreed if publication else self._parked)[section.mid] = _Agreed(section, codec)
+            (self._agreed if publication else self._parked)[section.mid] = _Agreed(section, codec, publication)
         else:
             self._uplink.bind(section, known, codec.payload_type)
         return receive_plan(section, codec)
@@ -61,11 +72,10 @@ class Publishing:
             self.end(mid)
         agreed, self._agreed = self._agreed, {}
         for mid, item in agreed.items():
-            publication = self._match(item.section)
-            if publication is None:
-                self._parked[mid] = item
+            if item.publication is not None and self._participant.pending.get(item.publication.cid) is item.publication:
+                self._begin(item, item.publication)
             else:
-                self._begin(item, publication)
+                self._parked[mid] = item
 
     def end(self, mid: str) -> None:
         """The track of a section is over."""
@@ -96,6 +106,27 @@ class Publishing:
         if not track_id:
             return pending[0] if pending else None
         for publication in pending:
-            if track_id == publication.cid or any(track_id == codec.cid for codec in publication.info.codecs):
+            if track_id in _names(publication):
                 return publication
         return None
+
+    def _match_renamed(self, section: MediaSection) -> Publication | None:
+        """The first announced track of its kind that no new section of the offer names.
+
+        Browsers give a track that is published a second time another id in the description: each sender of a connection,
+        those that rest included, has one of its own (LiveKit: participant.go getPendingTrack).
+        """
+        taken = [item.publication for item in self._agreed.values()]
+        for publication in self._participant.pending.values():
+            if publication.kind == section.kind and publication not in taken and not _names(publication) & self._named:
+                return publication
+        return None
+
+
+def _sends(section: MediaSection) -> bool:
+    return section.direction in ("sendonly", "sendrecv")
+
+
+def _names(publication: Publication) -> set[str]:
+    """The ids by which a section may name an announced track."""
+    return {publication.cid, *(codec.cid for codec in publication.info.codecs)}

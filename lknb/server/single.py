@@ -98,6 +98,7 @@ class SinglePeer:
                 started.append((slot.subscription, wanted.codecs[0].payload_type))
             return wanted
 
+        self._publishing.read(description)
         self._requested = {"audio": 0, "video": 0}
         was_connected = self._connection.connected
         answer = await self._connection.accept(description, plan)

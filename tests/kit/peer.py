@@ -190,6 +190,11 @@ class Peer(ABC):
     async def set_colour(self, track_sid: str, colour: Colour) -> None:
         await self.call("set_colour", track_sid=track_sid, colour=list(colour))
 
+    async def publish_again(self, track_sid: str) -> str:
+        """End a publication and publish its track anew at once, without simulcast, as VP8; its new sid. It goes on showing
+        what it showed, under `set_colour` no longer."""
+        return str(await self.call("publish_again", track_sid=track_sid))
+
     async def unpublish(self, track_sid: str) -> None:
         await self.call("unpublish", track_sid=track_sid)
 

@@ -48,6 +48,8 @@ class RawTrack:
     name: str = "track"
     source: models.TrackSource = models.TrackSource.CAMERA
     cid: str = field(default_factory=lambda: secrets.token_hex(8))
+    shown: str = ""
+    """Its id in the description, when that is not its cid."""
     sid: str = ""
     ssrcs: dict[str, int] = field(default_factory=dict)
 
@@ -76,7 +78,8 @@ class RawTrack:
         """Its section in our offer."""
         ids = AUDIO_EXTENSION_IDS if self.kind == "audio" else EXTENSION_IDS
         ssrcs = [] if self.rids else list(self.ssrcs.values())
-        return SectionPlan("sendonly", [CODECS[self.codec]], ids, (self.cid, self.cid), ssrcs, (), self.cid, self.rids)
+        id = self.shown or self.cid
+        return SectionPlan("sendonly", [CODECS[self.codec]], ids, (id, id), ssrcs, (), self.cid, self.rids)
 
 
 class RawClient:

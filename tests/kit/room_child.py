@@ -237,6 +237,14 @@ class RoomChild:
     async def do_set_colour(self, track_sid: str, colour: list[int]) -> None:
         self.colours[track_sid] = colour
 
+    async def do_publish_again(self, track_sid: str) -> str:
+        track = self.publications.pop(track_sid).track
+        options = self.rtc.TrackPublishOptions(source=self.rtc.TrackSource.SOURCE_CAMERA, simulcast=False)
+        await self.room.local_participant.unpublish_track(track_sid)
+        publication = await self.room.local_participant.publish_track(track, options)
+        self.publications[publication.sid] = publication
+        return str(publication.sid)
+
     async def do_unpublish(self, track_sid: str) -> None:
         self.tasks.pop(track_sid).cancel()
         await self.room.local_participant.unpublish_track(track_sid)

@@ -163,6 +163,19 @@ class PagePeer {
   }
 
   /** @param {Record<string, any>} options */
+  async publish_again({ track_sid }) {
+    const { track } = this.#published(track_sid);
+    const media = track.mediaStreamTrack;
+    await this.#local.unpublishTrack(media, false);
+    const publication = await this.#local.publishTrack(media, {
+      source: track.source, name: "camera", simulcast: false, videoCodec: "vp8",
+    });
+    this.sources.set(publication.trackSid, this.sources.get(track_sid));
+    this.sources.delete(track_sid);
+    return publication.trackSid;
+  }
+
+  /** @param {Record<string, any>} options */
   async unpublish({ track_sid }) {
     const { track } = this.#published(track_sid);
     await this.#local.unpublishTrack(track);
