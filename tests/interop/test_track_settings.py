@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -24,8 +23,13 @@ from tests.kit.wheel import WheelPeer
 from tests.kit.ws_proxy import SignalProxy
 
 QUALITIES = {"low": 0, "medium": 1, "high": 2}
-# longer than the clients' own 100 ms, and what a page takes to lay itself out
-SETTLED_S = 0.5
+# longer than the clients' own 100 ms
+SETTLED_S = 0.3
+# once a page has laid itself out, and painted it, its observers have been told
+PAINTED = """async (delay_ms) => {
+  for (let frame = 0; frame < 2; frame += 1) await new Promise(requestAnimationFrame);
+  await new Promise((resolve) => setTimeout(resolve, delay_ms));
+}"""
 STEPS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("show", {"width": 640, "height": 360}),
     ("hide", {}),
@@ -66,6 +70,24 @@ class Subject(ABC):
     async def received(self, sid: str, count: int) -> None:
         """Wait until the track was subscribed for the `count`th time."""
 
+    @abstractmethod
+    async def at_rest(self) -> None:
+        """Wait until the client has done all that the last step leads to."""
+
+    @abstractmethod
+    async def mark(self) -> None:
+        """Have the client send a subscription permission, which no step leads to."""
+
+    async def settled(self) -> None:
+        """Wait until what the last step leads to was said: the mark that comes after it was heard."""
+        before = self._marks()
+        await self.at_rest()
+        await self.mark()
+        await wait_until(lambda: self._marks() > before)
+
+    def _marks(self) -> int:
+        return sum(request.HasField("subscription_permission") for request in self.proxy.up)
+
 
 class Page(Subject):
     def __init__(self, proxy: SignalProxy, peer: ChromiumPeer) -> None:
@@ -76,6 +98,12 @@ class Page(Subject):
 
     async def received(self, sid: str, count: int) -> None:
         await self.peer.wait_event("track_subscribed", track_sid=sid, count=count)
+
+    async def at_rest(self) -> None:
+        await self.peer.page.evaluate(PAINTED, SETTLED_S * 1000)
+
+    async def mark(self) -> None:
+        await self.peer.set_track_permissions(everybody=True)
 
 
 class Ours(Subject):
@@ -103,6 +131,15 @@ class Ours(Subject):
 
     async def received(self, sid: str, count: int) -> None:
         await wait_until(lambda: self.subscribed >= count)
+
+    async def at_rest(self) -> None:
+        # the core has done the step, then all that was due by now
+        await self.room.get_rtc_stats()
+        await asyncio.sleep(SETTLED_S)
+        await self.room.get_rtc_stats()
+
+    async def mark(self) -> None:
+        self.room.local_participant.set_track_subscription_permissions(allow_all_participants=True)
 
 
 @pytest.fixture(scope="module")
@@ -158,22 +195,14 @@ async def live(it: Subject, sid: str) -> list[tuple[str, list[str], str]]:
     told: list[tuple[str, list[str], str]] = []
     asked, subscriptions = "", 1
     await it.received(sid, subscriptions)
-    await asyncio.sleep(SETTLED_S)
+    await it.settled()
     for step, options in STEPS:
         before = len(it.proxy.up)
         await it.do(sid, step, **options)
         if options.get("subscribed"):
             subscriptions += 1
             await it.received(sid, subscriptions)
-        seen = before, time.monotonic()
-
-        def settled() -> bool:
-            nonlocal seen
-            if len(it.proxy.up) != seen[0]:
-                seen = len(it.proxy.up), time.monotonic()
-            return time.monotonic() - seen[1] > SETTLED_S
-
-        await wait_until(settled, 15)
+        await it.settled()
         said = [word for request in it.proxy.up[before:] if (word := _short(request)) is not None]
         subscribing = [word for word in said if word.startswith("subscribe")]
         asked = [asked, *(word for word in said if word not in subscribing)][-1]
@@ -194,7 +223,7 @@ async def test_both_clients_ask_for_the_same(lknb_server: Server, core: None, su
             for single in modes.values()
             for kind in ("livekit-client", "lknb")
         ]
-        # side by side: most of it is waiting for silence, and what one subscriber asks for changes nothing for the others
+        # side by side: most of it is waiting, and what one subscriber asks for changes nothing for the others
         told = iter(await asyncio.gather(*(live(it, sid) for it in subjects)))
         await wheel.disconnect()
     for mode, theirs, own in zip(modes, told, told, strict=True):
