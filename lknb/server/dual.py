@@ -37,6 +37,8 @@ class _Slot:
     codec: str
     subscription: Subscription | None = None
     past: set[str] = field(default_factory=set)
+    shown: bool = False
+    """Whether the client was offered a track here last: another one in its place would be no event to libwebrtc."""
     rejected: bool = False
     """Whether the client has refused it: such a section stays as it is for the life of the connection."""
 
@@ -135,9 +137,9 @@ class DualPeer:
         self._publishing.end(publication.mid)
 
     def subscribe(self, subscription: Subscription) -> None:
-        """Put it into a free section of its codec, or a new one.
+        """Put it into a section of its codec that the client knows to be empty, or a new one.
 
-        Never into one that has carried the same track: the Rust SDK remembers (mid, stream id) pairs it has told of, and
+        Never into one that was offered with the same track: the Rust SDK remembers (mid, stream id) pairs it has told of, and
         would not tell of the track a second time.
         """
         publication = subscription.publication
@@ -149,6 +151,7 @@ class DualPeer:
                 slot
                 for slot in self._slots
                 if slot.subscription is None
+                and not slot.shown
                 and slot.codec == publication.codec
                 and publication.sid not in slot.past
                 and not slot.rejected
@@ -159,7 +162,6 @@ class DualPeer:
             slot = _Slot(str(len(self._slots) + 1), publication.codec)
             self._slots.append(slot)
         slot.subscription = subscription
-        slot.past.add(publication.sid)
         subscription.mid = slot.mid
         self._offer_soon()
 
@@ -246,7 +248,9 @@ class DualPeer:
             subscription = slot.subscription
             plan = SectionPlan(rejected=True) if slot.rejected else offer_send_plan(slot.codec, subscription)
             sections.append((slot.mid, slot.kind, plan))
+            slot.shown = subscription is not None
             if subscription is not None:
+                slot.past.add(subscription.publication.sid)
                 mapping[slot.mid] = subscription.publication.sid
                 self._offered.append(subscription)
         offer = await self._subscriber.offer(sections)

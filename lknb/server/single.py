@@ -41,8 +41,9 @@ class _Slot:
     receiving: bool = False
     """Whether the client can receive in it, by its latest offer."""
     codecs: frozenset[str] = frozenset()
-    shown: str = ""
-    """The track the client was told of last here: put back before an answer shows the section empty, it would be no event."""
+    shown: bool = False
+    """Whether the last answer had a track here: until one shows the section empty, another track, or the same, would be no
+    event to libwebrtc."""
 
 
 class SinglePeer:
@@ -91,7 +92,7 @@ class SinglePeer:
                 slot.subscription = self._next(section, slot)
                 if slot.subscription is not None:
                     slot.subscription.mid = section.mid
-            slot.shown = slot.subscription.publication.sid if slot.subscription is not None else ""
+            slot.shown = slot.subscription is not None
             wanted = answer_send_plan(section, slot.subscription)
             if slot.subscription is not None and not wanted.rejected:
                 mapping[section.mid] = slot.subscription.publication.sid
@@ -177,8 +178,7 @@ class SinglePeer:
 
     @staticmethod
     def _fits(subscription: Subscription, slot: _Slot) -> bool:
-        publication = subscription.publication
-        return subscription.kind == slot.kind and publication.codec in slot.codecs and publication.sid != slot.shown
+        return subscription.kind == slot.kind and subscription.publication.codec in slot.codecs and not slot.shown
 
     def _refuse_undecodable(self, fresh: list[str]) -> None:
         """A codec that even the newest sections of its kind do not offer is one the client cannot decode."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import aiohttp
 import pytest
@@ -21,6 +22,15 @@ from tests.kit.token import make_token
 from tests.server.conftest import Join
 
 SE_CODEC_UNSUPPORTED = models.SubscriptionError.SE_CODEC_UNSUPPORTED
+
+
+def changed_directly(descriptions: Sequence[SessionDescription]) -> list[str]:
+    """The sections in which a track takes the place of another from one description to the next."""
+    changed = []
+    for before, after in pairwise(descriptions):
+        there = {section.mid: section.msid for section in before.media if section.msid}
+        changed += [it.mid for it in after.media if it.msid and it.msid != there.get(it.mid, it.msid)]
+    return changed
 
 
 class DualSubscriber:
@@ -125,3 +135,25 @@ async def test_of_a_publishers_h264_only_the_profile_is_offered_to_others(
     await wait_until(lambda: subscriber.offers)
     offered = [codec.fmtp for s in subscriber.offers[0].media for codec in s.codecs if codec.name == "H264"]
     assert offered == [f"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={profile}"]
+
+
+async def test_a_section_changes_from_track_to_track_by_way_of_none(join: Join, subscriber: DualSubscriber) -> None:
+    """libwebrtc tells of a track where none was before: of one that takes the place of another it says nothing."""
+    tracks = [RawTrack("cam", "vp8"), RawTrack("cam2", "vp8", name="second")]
+    await join("alice", *tracks)
+    await subscriber.connect()
+    sids = [track.sid for track in tracks]
+
+    def offered() -> list[str]:
+        return [section.msid[1] for section in subscriber.offers[-1].media if section.msid]
+
+    await wait_until(lambda: subscriber.offers and sorted(offered()) == sorted(sids))
+    await subscriber.request(subscription=rtc.UpdateSubscription(track_sids=sids[1:], subscribe=False))
+    await wait_until(lambda: offered() == sids[:1])
+    for gone, come in (sids, sids[::-1]) * 3:
+        await subscriber.request(subscription=rtc.UpdateSubscription(track_sids=[gone], subscribe=False))
+        await subscriber.request(subscription=rtc.UpdateSubscription(track_sids=[come], subscribe=True))
+        await wait_until(lambda come=come: offered() == [come], what=offered)
+    assert changed_directly(subscriber.offers) == []
+    # a section that was empty is used again, but for those of a track that was there before
+    assert len(subscriber.offers[-1].media) <= 1 + 2 * 4
