@@ -65,10 +65,23 @@ def _mute(participant: Participant, request: rtc.SignalRequest) -> None:
 
 
 def _subscription(participant: Participant, request: rtc.SignalRequest) -> None:
-    sids = dict.fromkeys(request.subscription.track_sids)
-    for tracks in request.subscription.participant_tracks:
+    _wish(participant, request.subscription)
+
+
+def _wish(participant: Participant, update: rtc.UpdateSubscription) -> None:
+    sids = dict.fromkeys(update.track_sids)
+    for tracks in update.participant_tracks:
         sids.update(dict.fromkeys(tracks.track_sids))
-    participant.subscriber.wish(list(sids), request.subscription.subscribe)
+    participant.subscriber.wish(list(sids), update.subscribe)
+
+
+def _sync_state(participant: Participant, request: rtc.SignalRequest) -> None:
+    """What a client that was cut off has, and wants by now (LiveKit: room.go onSyncState): the tracks that it wants against
+    `auto_subscribe`, and those that are paused. What it asked for while nobody heard it is lost but for this."""
+    state = request.sync_state
+    if state.track_sids_disabled:
+        participant.subscriber.settings(rtc.UpdateTrackSettings(track_sids=state.track_sids_disabled, disabled=True))
+    _wish(participant, state.subscription)
 
 
 def _track_setting(participant: Participant, request: rtc.SignalRequest) -> None:
@@ -154,6 +167,7 @@ HANDLERS: dict[str, Handler] = {
     "add_track": _add_track,
     "mute": _mute,
     "subscription": _subscription,
+    "sync_state": _sync_state,
     "track_setting": _track_setting,
     "subscription_permission": _subscription_permission,
     "leave": _leave,

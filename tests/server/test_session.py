@@ -16,11 +16,12 @@ from livekit.protocol import models, rtc
 from lknb import limits
 from lknb.server import participant
 from lknb.server.app import Server
-from lknb.wire.sdp import build_sdp
+from lknb.wire.sdp import build_sdp, parse_sdp
 from tests.kit.poll import wait_until
 from tests.kit.raw import RawClient, RawTrack
 from tests.kit.token import API_KEY, API_SECRET, make_token
 from tests.server.conftest import Join
+from tests.server.test_dual import changed_directly
 
 Reason = models.DisconnectReason
 State = models.ParticipantInfo.State
@@ -389,6 +390,23 @@ async def test_more_tracks_than_sections_are_asked_for(join: Join) -> None:
     assert len({bob.ssrc_of(track.sid) for track in tracks}) == 5
 
 
+async def test_a_section_changes_from_track_to_track_by_way_of_none(join: Join) -> None:
+    tracks = [RawTrack("cam", "vp8"), RawTrack("cam2", "vp8", name="second")]
+    await join("alice", *tracks)
+    bob = await join("bob", auto_subscribe=False)
+    sids = [track.sid for track in tracks]
+    await bob.request(subscription=rtc.UpdateSubscription(track_sids=sids[:1], subscribe=True))
+    await bob.receiving(sids[0])
+    for gone, come in (sids, sids[::-1]) * 3:
+        await bob.request(subscription=rtc.UpdateSubscription(track_sids=[gone], subscribe=False))
+        await bob.request(subscription=rtc.UpdateSubscription(track_sids=[come], subscribe=True))
+        await bob.receiving(come)
+    answers = [parse_sdp(answer.sdp) for answer in bob.all("answer")]
+    assert changed_directly(answers) == []
+    # those that were there are used again
+    assert len([section for section in answers[-1].media if section.kind == "video"]) <= 3
+
+
 async def test_a_codec_the_subscriber_cannot_decode_is_told_once(join: Join, url: str) -> None:
     track = RawTrack("cam", "h264")
     await join("alice", track)
@@ -481,6 +499,32 @@ async def test_what_a_participant_missed_while_it_was_cut_is_told_after_the_resu
             message = rtc.SignalResponse.FromString(await socket.receive_bytes(timeout=5))
             kinds.append(message.WhichOneof("message"))
     assert kinds[:2] == ["reconnect", "update"]
+
+
+@pytest.mark.parametrize("auto_subscribe", [True, False])
+async def test_what_was_asked_for_while_cut_is_in_the_state_after_the_resume(
+    join: Join, server: Server, url: str, auto_subscribe: bool
+) -> None:
+    """Clients lose what they are asked for between the cut and the attempt to resume, and say it once more as a whole."""
+    tracks = [RawTrack(name, "vp8", name=name) for name in ("cam", "cam2", "cam3")]
+    await join("alice", *tracks)
+    bob = await join("bob", receive=3, auto_subscribe=auto_subscribe)
+    first, second, third = (track.sid for track in tracks)
+    if not auto_subscribe:
+        await bob.request(subscription=rtc.UpdateSubscription(track_sids=[first, second], subscribe=True))
+    for sid in (first, second):
+        await bob.receiving(sid)
+    wait_long_for_a_resume(server)
+    await bob.socket.close()
+    subscriptions = server.registry.rooms["room"].participants[bob.sid].subscriber.subscriptions
+    before = set(subscriptions)
+    listed = rtc.UpdateSubscription(track_sids=[first if auto_subscribe else third], subscribe=not auto_subscribe)
+    state = rtc.SyncState(subscription=listed, track_sids_disabled=[second])
+    params = {"access_token": make_token("bob", "room"), "reconnect": "1", "sid": bob.sid}
+    async with aiohttp.ClientSession() as session, session.ws_connect(url + "/rtc", params=params) as socket:
+        await socket.send_bytes(rtc.SignalRequest(sync_state=state).SerializeToString())
+        after = before - {first} if auto_subscribe else before | {third}
+        await wait_until(lambda: set(subscriptions) == after and subscriptions[second].disabled)
 
 
 async def test_a_section_of_another_kind_is_rejected(join: Join) -> None:
