@@ -17,8 +17,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Playwright, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
@@ -117,7 +119,12 @@ class JupyterLab:
     def forget(self) -> None:
         """End kernels that are left and take back what was set by hand, so that the next user finds it as it began."""
         for kernel in json.loads(self._ask("api/kernels")):
-            self._ask(f"api/kernels/{kernel['id']}", "DELETE")
+            try:
+                self._ask(f"api/kernels/{kernel['id']}", "DELETE")
+            except HTTPError as error:
+                # it has ended by itself meanwhile
+                if error.code != HTTPStatus.NOT_FOUND:
+                    raise
         shutil.rmtree(self._user_settings, ignore_errors=True)
 
     @property

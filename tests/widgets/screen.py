@@ -29,6 +29,7 @@ def show(**about):
 # a box that outlives its children keeps ipywidgets from restoring anything after a reload
 CLEAN_UP = "while views: views.pop().close()"
 
+KEYFRAME_ROUNDS = 3
 PROBE = """
 window.lknbProbe = {
   tiles: () => [...document.querySelectorAll('.lknb-video')],
@@ -78,6 +79,13 @@ class Screen:
     def value(self, expression: str) -> Any:
         return self.notebook.value(2, expression)
 
+    def wait_for_value(self, expression: str, wanted: Any) -> None:
+        """Until the kernel has it so: what a page shows it hears of later."""
+        wait_until_sync(
+            lambda: self.value(expression) == wanted,
+            what=lambda: f"{expression} is {self.value(expression)}, not {wanted}",
+        )
+
     def states(self) -> list[str]:
         return list(self.page.evaluate("lknbProbe.tiles().map((tile) => tile.dataset.state)"))
 
@@ -115,6 +123,25 @@ class Screen:
             wait_until_sync(lambda: self.page.evaluate("lknbProbe.watched.size") >= places, what="the picture moves")
         finally:
             self.page.evaluate("clearInterval(lknbProbe.timer)")
+
+    def wait_for_frames(self, expression: str, count: int) -> None:
+        """Until so many more are in a list of the page to which each of its frames adds one."""
+        before = self.page.evaluate(f"{expression}.length")
+        wait_until_sync(
+            lambda: self.page.evaluate(f"{expression}.length") >= before + count, what="the page paints frames"
+        )
+
+    def acknowledges(self) -> None:
+        """Whether acks return: many more frames are shown than fit into the window, and without acks each window would cost a
+        key frame. A machine that stands still for half a second costs one as well, but not several each time."""
+        asked = []
+        for _ in range(KEYFRAME_ROUNDS):
+            before = self.value("track.stats()['keyframe_requests']")
+            self.wait_for_motion(places=40)
+            asked.append(self.value("track.stats()['keyframe_requests']") - before)
+            if asked[-1] <= 1:
+                return
+        pytest.fail(f"key frames asked for while the picture moved to 40 places: {asked}")
 
     def stands_still(self, index: int = 0) -> bool:
         """Whether the bar does not move for half a second."""

@@ -28,6 +28,10 @@ def second_notebook(lab: JupyterLab) -> Iterator[Notebook]:
     notebook.close()
 
 
+def wait_for_words(screen: Screen, words: str) -> None:
+    wait_until_sync(lambda: screen.words() == words, what=lambda: f"{words!r}, not {screen.words()!r}")
+
+
 def test_a_reload_finds_the_picture_again(screen: Screen) -> None:
     screen.run("show()")
     screen.wait_for("playing")
@@ -35,7 +39,7 @@ def test_a_reload_finds_the_picture_again(screen: Screen) -> None:
     screen.wait_for("playing")
     screen.wait_for_picture()
     wait_until_sync(lambda: screen.value("track.stats()['sinks']") == 1, what="the old page's lane is gone")
-    assert screen.value("view.state") == "playing"
+    screen.wait_for_value("view.state", "playing")
 
 
 def test_a_reload_under_a_busy_kernel_finds_it_once_the_cell_has_ended(screen: Screen) -> None:
@@ -62,7 +66,7 @@ def test_a_page_nobody_looks_at_stores_the_picture_and_gets_no_video(screen: Scr
     finally:
         screen.hide(False)
     screen.wait_for_motion()
-    assert screen.states() == ["playing"]
+    screen.wait_for("playing")
 
 
 def test_a_view_scrolled_out_of_sight_is_paused_and_comes_back(screen: Screen) -> None:
@@ -73,7 +77,7 @@ def test_a_view_scrolled_out_of_sight_is_paused_and_comes_back(screen: Screen) -
     visible = "[view['visible'] for view in track.stats()['views']]"
     screen.scroll_to(1.0)
     wait_until_sync(lambda: screen.notebook.value(8, visible) == [False])
-    assert screen.stands_still(), "what nobody sees is not painted"
+    wait_until_sync(screen.stands_still, what="what nobody sees is not painted")
     screen.scroll_to(0.0)
     wait_until_sync(lambda: screen.notebook.value(2, visible) == [True])
     screen.wait_for_motion()
@@ -85,7 +89,7 @@ def test_a_core_that_died_is_an_end_and_no_riddle(screen: Screen) -> None:
     screen.wait_for("playing")
     screen.run("other.process.kill(); other.process.wait(); None", 3)
     screen.wait_for("ended")
-    assert screen.words() == "The video has ended\nThe room is not connected any more.\nBob"
+    wait_for_words(screen, "The video has ended\nThe room is not connected any more.\nBob")
     wait_until_sync(lambda: screen.value("view.state") == "ended")
 
 
@@ -94,7 +98,7 @@ def test_a_core_that_gives_no_lane_is_explained_and_can_be_tried_again(screen: S
     screen.wait_for("error")
     assert "cannot listen for pages" in screen.words()
     wait_until_sync(lambda: screen.value("view.state") == "error")
-    assert "cannot listen for pages" in screen.value("view.error")
+    wait_until_sync(lambda: "cannot listen for pages" in screen.value("view.error"))
     screen.run("track.refuse(False)", 3)
     screen.page.locator(".lknb-video-retry").focus()
     screen.page.keyboard.press("Enter")
@@ -171,7 +175,8 @@ def test_a_restarted_kernel_is_an_end_that_says_what_to_do(second_notebook: Note
     screen.wait_for_picture()
     notebook.restart_kernel()
     screen.wait_for("ended")
-    assert screen.words() == "This was live video\nIts kernel is gone. Run the cell again to see it.\nAlice"
+    # until Jupyter says so the page knows only that its lane is gone
+    wait_for_words(screen, "This was live video\nIts kernel is gone. Run the cell again to see it.\nAlice")
     assert screen.shows(), "the last picture stays"
     wait_until_sync(lambda: screen.notebook.workers() == [])
     notebook.run(0, SET_UP)

@@ -69,6 +69,13 @@ def notebook(lab: JupyterLab) -> Iterator[Notebook]:
     assert errors == []
 
 
+def settled_hosts(notebook: Notebook) -> int:
+    """How many views the page has, 0 when there were others a moment ago."""
+    before = notebook.page.evaluate(FOUND)["hosts"]
+    notebook.page.wait_for_timeout(500)
+    return int(before) if notebook.page.evaluate(FOUND)["hosts"] == before else 0
+
+
 def test_names_are_text_and_nothing_stays(notebook: Notebook) -> None:
     assert notebook.value(2, "sorted(missing)") == [], "a view that is not looked at here"
     # the room's own sound, a lane's threads and the like are made with the first views, and stay
@@ -76,10 +83,13 @@ def test_names_are_text_and_nothing_stays(notebook: Notebook) -> None:
     notebook.run(1, SHOW)
     wait_until_sync(lambda: notebook.page.evaluate(FOUND)["hosts"] >= 15, 20, what="all views are in the page")
     notebook.page.wait_for_function("[...document.querySelectorAll('.lknb-table-what')].length > 1")
+    wait_until_sync(lambda: notebook.page.evaluate(FOUND)["wide"] == [], what=lambda: notebook.page.evaluate(FOUND))
     found = notebook.page.evaluate(FOUND)
     assert found["told"], "no name is shown at all"
     assert (found["hit"], found["markup"], found["hides"], found["wide"]) == (None, 0, False, [])
     assert notebook.workers()
+    # what is closed while a page still makes it is an error of anywidget's
+    all_hosts = wait_until_sync(lambda: settled_hosts(notebook), 20, what="no more views come")
     counts = []
     for _ in range(6):
         notebook.run(2, "for view in views: view.close()")
@@ -89,5 +99,8 @@ def test_names_are_text_and_nothing_stays(notebook: Notebook) -> None:
         wait_until_sync(lambda: notebook.workers() == [], 20, what="no Worker")
         counts.append(notebook.value(2, comms))
         notebook.run(1, SHOW)
+        wait_until_sync(
+            lambda: notebook.page.evaluate(FOUND)["hosts"] == all_hosts, 20, what="all views are in the page again"
+        )
     assert len(set(counts)) == 1, f"comms {counts}"
     notebook.run(2, "for view in views: view.close()")

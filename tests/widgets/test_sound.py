@@ -103,6 +103,19 @@ class Hall:
             lambda: self.ear("strongest()") == pytest.approx(hz, abs=3), what=lambda: f"{self.ear('strongest()')} Hz"
         )
 
+    def steady(self, hz: int) -> float:
+        """Strength at a frequency, in dB, once it is the same in two thirds of a second without a sample in common: a hole
+        that was concealed, and the other phase behind it, take from it."""
+        heard: list[float] = []
+
+        def is_steady() -> bool:
+            self.page.wait_for_timeout(400)
+            heard.append(self.ear(f"at({hz})"))
+            return len(heard) > 1 and abs(heard[-1] - heard[-2]) < 1
+
+        wait_until_sync(is_steady, what=lambda: f"{hz} Hz is heard at {heard} dB")
+        return heard[-1]
+
     def wait_for_level(self, level: float) -> None:
         try:
             wait_until_sync(lambda: abs(self.ear("level()") - level) < max(SILENCE, 0.06 * level))
@@ -157,12 +170,8 @@ def test_any_view_of_a_room_makes_its_page_play_the_room(hall: Hall, view: str) 
     hall.show(view)
     hall.wait_for_level(LEVEL)
     hall.wait_for_pitch(440)
-    assert hall.value("[RoomAudio(room).playing, RoomAudio(room).blocked, RoomAudio(room).lane]") == [
-        True,
-        False,
-        "direct",
-    ]
-    assert hall.value("room.can_playback_audio") is True
+    told = "[RoomAudio(room).playing, RoomAudio(room).blocked, RoomAudio(room).lane, room.can_playback_audio]"
+    wait_until_sync(lambda: hall.value(told) == [True, False, "direct", True], what=lambda: hall.value(told))
     hall.run("shown.pop().close()", 2)
     hall.wait_for_silence()
     wait_until_sync(lambda: not hall.value("RoomAudio(room).playing or RoomAudio(room).lane"), what="the lane is free")
@@ -209,7 +218,7 @@ def test_volume_and_mute_are_heard_from_python_and_from_the_page(hall: Hall) -> 
     hall.wait_for_silence()
     hall.run("RoomAudio(room, volume=1, muted=True);", 2)
     hall.wait_for_silence()
-    assert hall.bars() == ["Muted here"]
+    wait_until_sync(lambda: hall.bars() == ["Muted here"])
     hall.page.get_by_role("button", name="Unmute the room").click()
     hall.wait_for_level(LEVEL)
     wait_until_sync(lambda: hall.value("RoomAudio(room).muted") is False)
@@ -234,11 +243,11 @@ def test_each_participant_has_a_volume(hall: Hall) -> None:
     )
     hall.show("RoomAudio(room)")
     hall.wait_for_level(LEVEL * 2**0.5)
-    low, high = hall.ear("at(440)"), hall.ear("at(1000)")
+    low, high = hall.steady(440), hall.steady(1000)
     assert abs(low - high) < 6
     hall.run("RoomAudio(room).set_volume('carol', 0.1)", 2)
     wait_until_sync(lambda: 14 < high - hall.ear("at(1000)") < 26, what="20 dB less of carol")
-    assert abs(low - hall.ear("at(440)")) < 3
+    assert abs(low - hall.steady(440)) < 3
     hall.run("view = AudioView(high); shown.append(view); view", 2)
     assert hall.value("view.volume") == 0.1
     hall.page.get_by_role("slider", name="Volume of carol").fill("0")
@@ -279,7 +288,11 @@ def test_over_the_comm_alone_it_is_heard_too_with_few_messages(hall: Hall) -> No
         wait_until_sync(lambda: hall.value("RoomAudio(room).lane") == "comm")
         hall.wait_for_pitch(440)
         hall.run(COUNT_DOWN, 2)
-        hall.run("counted.clear(); await asyncio.sleep(3); rate = len(counted) / 3", 2)
+        hall.run(
+            "counted.clear(); began = time.monotonic(); await asyncio.sleep(3)\n"
+            "rate = len(counted) / (time.monotonic() - began)",
+            2,
+        )
         assert 10 < hall.value("rate") < 20, "a bundle each 60 ms"
         hall.wait_for_level(LEVEL)
         hall.run("tone.track.mute()", 2)
@@ -311,23 +324,29 @@ def test_each_page_has_one_lane_and_one_that_is_closed_frees_it(hall: Hall) -> N
     hall.run("import psutil; core = psutil.Process(room._core.client.pid)", 4)
 
     def connections() -> int:
-        return int(hall.value("sum(each.status == 'ESTABLISHED' for each in core.net_connections('tcp'))"))
+        """Of pages, at the port the core serves them."""
+        return int(
+            hall.value(
+                "(lambda all: sum(it.status == 'ESTABLISHED' and it.laddr.port in {it.laddr.port for it in all if"
+                " it.status == 'LISTEN'} for it in all))(core.net_connections('tcp'))"
+            )
+        )
 
-    none = connections()
+    wait_until_sync(lambda: connections() == 0, what="those of before are closed")
     hall.show("RoomAudio(room)")
     hall.run("shown.append(AudioView(sound)); shown[-1]", 2)
     hall.wait_for_level(LEVEL)
-    assert connections() == none + 1
+    assert connections() == 1
     hall.notebook.save()
     other = hall.notebook.context.new_page()
     other.goto(hall.notebook.lab.url_of(hall.notebook.name))
     other.wait_for_function("document.querySelector('.lknb-audio-status')?.textContent === 'Playing 1 track'")
-    assert connections() == none + 2
+    assert connections() == 2
     other.close()
-    wait_until_sync(lambda: connections() == none + 1)
+    wait_until_sync(lambda: connections() == 1)
     hall.wait_for_level(LEVEL)
     hall.run("while shown: shown.pop().close()", 4)
-    wait_until_sync(lambda: connections() == none)
+    wait_until_sync(lambda: connections() == 0)
 
 
 def test_a_busy_cell_does_not_stop_the_sound(hall: Hall) -> None:
@@ -395,7 +414,7 @@ def test_fifty_leave_nothing_behind(hall: Hall) -> None:
     wait_until_sync(lambda: len(hall.notebook.workers()) <= workers)
     assert hall.value("count()") == before
     assert hall.value(handlers) == standing
-    assert hall.players() == []
+    wait_until_sync(lambda: hall.players() == [], what="the page knows of no room")
     # and it still plays
     hall.show("RoomAudio(room)")
     hall.wait_for_level(LEVEL)

@@ -89,7 +89,7 @@ def test_a_room_is_heard_on_the_speaker_that_is_chosen(ear: Ear) -> None:
     assert ear.sinks() == [first]
     assert ear.page.evaluate(f"{PAGE}.context.sinkId") == first
     ear.hears()
-    assert ear.value("[heard, RoomAudio(room).blocked]") == [[["speaker", first]], False]
+    wait_until_sync(lambda: ear.value("[heard, RoomAudio(room).blocked]") == [[["speaker", first]], False])
     # one that is none leaves all as it was
     assert ear.choose("nonsense") == ["speaker", "not_found"]
     assert ear.page.locator(".lknb-bar-fault").inner_text().startswith("There is no such speaker")
@@ -136,24 +136,25 @@ def test_a_page_that_is_loaded_again_is_heard_where_it_was(ear: Ear) -> None:
 def test_the_person_chooses_in_the_menu_and_one_that_is_unplugged_is_told(ear: Ear) -> None:
     default, first, second = ear.value(SPEAKERS)
     menu = ear.page.get_by_role("combobox", name="Choose a speaker")
-    assert menu.input_value() == default
+    wait_until_sync(lambda: menu.input_value() == default)
     ear.notebook.run(4, "picker = lknb.DevicePicker()\npicker")
     wait_until_sync(lambda: menu.count() == 2, what="another menu of the page")
     menu.first.select_option(first)
     wait_until_sync(lambda: ear.sinks() == [first])
     wait_until_sync(lambda: ear.value("heard") == [["speaker", first]], what="the kernel is told")
-    assert menu.last.input_value() == first
+    wait_until_sync(lambda: menu.last.input_value() == first)
     menu.last.select_option(second)
     wait_until_sync(lambda: ear.value("room.get_active_device('speaker')") == second, what="and of the other menu")
-    assert (menu.first.input_value(), ear.sinks()) == (second, [second])
+    wait_until_sync(lambda: (menu.first.input_value(), ear.sinks()) == (second, [second]))
     ear.page.evaluate(UNPLUG, second)
     wait_until_sync(lambda: ear.value("heard[2:]") == [["speaker", "default"]], what="the browser's choice is in use")
-    assert (ear.sinks(), menu.first.input_value()) == ([""], default)
-    assert ear.page.locator(".lknb-bar-fault").first.inner_text().startswith("The speaker is gone")
+    wait_until_sync(lambda: (ear.sinks(), menu.first.input_value()) == ([""], default))
+    fault = ear.page.locator(".lknb-bar-fault").first
+    wait_until_sync(lambda: fault.inner_text().startswith("The speaker is gone"))
     ear.hears()
     assert ear.choose(second) == ["speaker", "not_found"]
     assert ear.choose(first) == [first]
-    assert ear.page.locator(".lknb-bar-fault").first.is_hidden()
+    wait_until_sync(fault.is_hidden)
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
