@@ -171,9 +171,21 @@ class ChromiumPeer(Peer):
         assert raw is not None, f"{self.identity} does not receive {track_sid}"
         return Inbound(**raw)
 
+    async def tap_pictures(self) -> None:
+        """Note every encoded picture that is sent or received by way of connections made from now on."""
+        await self.call("tap_pictures")
+
+    async def tapped(self) -> list[dict[str, Any]]:
+        """All that was noted so far (`tests/kit/pictures.py`)."""
+        return list(await self.call("tapped"))
+
     async def layers(self, track_sid: str) -> dict[str, Layer]:
         """What the browser sends of a video track it published, by rid ("" without simulcast)."""
         return {raw["rid"]: Layer(**raw) for raw in await self.call("layers", track_sid=track_sid)}
+
+    async def reports_answered(self, track_sid: str) -> int:
+        """Of how many layers of a track it published the server has answered a sender report."""
+        return int(await self.call("reports_answered", track_sid=track_sid))
 
     async def close(self) -> None:
         if self._context is not None:

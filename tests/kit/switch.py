@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+import time
 from dataclasses import dataclass
 
 from tests.kit.chromium import ChromiumPeer
@@ -17,8 +18,9 @@ PAUSE_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Switches:
-    """`took_ms[i]`: from `setVideoQuality` to the first picture of that size on the page."""
+    """`took_ms[i]`: from `setVideoQuality`, at `asked_ms[i]` since 1970, to the first picture of that size on the page."""
 
+    asked_ms: tuple[float, ...]
     took_ms: tuple[float, ...]
     before: Inbound
     after: Inbound
@@ -53,8 +55,9 @@ async def count(subscriber: ChromiumPeer, track_sid: str) -> Inbound:
 async def switch_layers(subscriber: ChromiumPeer, track_sid: str, heights: dict[str, int], times: int) -> Switches:
     """So many `times` another layer of a camera that is shown at its full height now; `heights` by quality."""
     before = await count(subscriber, track_sid)
-    took_ms = []
+    asked_ms, took_ms = [], []
     for quality in itertools.islice(itertools.cycle(ORDER), times):
         await asyncio.sleep(PAUSE_S)
+        asked_ms.append(time.time() * 1000)
         took_ms.append(await subscriber.time_picture("set_video_quality", track_sid, heights[quality], quality=quality))
-    return Switches(tuple(took_ms), before, await count(subscriber, track_sid))
+    return Switches(tuple(asked_ms), tuple(took_ms), before, await count(subscriber, track_sid))

@@ -27,13 +27,29 @@ setLogLevel("warn");
 
 /** @type {RTCPeerConnection[]} */
 const connections = [];
+/** @type {Worker | undefined} */
+let tap;
 window.RTCPeerConnection = class extends RTCPeerConnection {
   /** @param {RTCConfiguration} [configuration] */
   constructor(configuration) {
     super(configuration);
     connections.push(this);
+    this.addEventListener("track", ({ receiver }) => tapInto(receiver));
+  }
+
+  /** @param {MediaStreamTrack | string} kind @param {RTCRtpTransceiverInit} [init] */
+  addTransceiver(kind, init) {
+    const transceiver = super.addTransceiver(kind, init);
+    tapInto(transceiver.sender);
+    tapInto(transceiver.receiver);
+    return transceiver;
   }
 };
+
+/** @param {RTCRtpSender | RTCRtpReceiver} way Pictures pass by unseen once the first has. */
+function tapInto(way) {
+  if (tap && !way.transform && (way.track?.kind ?? "") === "video") way.transform = new RTCRtpScriptTransform(tap);
+}
 
 class PagePeer {
   constructor() {
@@ -289,6 +305,20 @@ class PagePeer {
     return null;
   }
 
+  /** Note every encoded picture that is sent or received over connections made from now on. */
+  tap_pictures() {
+    tap = new Worker("/tap.js");
+  }
+
+  /** All that was noted. */
+  tapped() {
+    return new Promise((resolve) => {
+      if (!tap) throw new Error("tap_pictures comes first");
+      tap.onmessage = (event) => resolve(event.data);
+      tap.postMessage("");
+    });
+  }
+
   /** @param {Record<string, any>} options */
   async send_data({ payload, reliable, topic, to }) {
     await this.#local.publishData(fromBase64(payload), { reliable, topic, destinationIdentities: to });
@@ -324,6 +354,14 @@ class PagePeer {
   async audio({ track_sid }) {
     const reader = this.readers.get(track_sid);
     return reader instanceof AudioReader ? reader.report() : null;
+  }
+
+  /** @param {Record<string, any>} options Layers of a published track of which the server has answered a sender report. */
+  async reports_answered({ track_sid }) {
+    const stats = await this.#published(track_sid).track.sender?.getStats();
+    return Array.from(stats?.values() ?? []).filter(
+      (stat) => stat.type === "remote-inbound-rtp" && stat.roundTripTimeMeasurements > 0,
+    ).length;
   }
 
   /** @param {Record<string, any>} options What is sent of one published video track, a layer each. */
