@@ -211,3 +211,16 @@ def test_a_fault_is_told_to_the_kernel_and_can_be_tried_again():
     """)
     assert failed == ["error", "This browser cannot decode this sound: no Opus", ["hello", "error"]]
     assert again == ["open", 1]
+
+
+def test_what_a_worker_tells_after_the_end_begins_nothing():
+    (shown,) = play("""
+        const model = make();
+        const hearer = new Hearer(model);
+        showRoom("room", view, true);
+        await opened(FakeWorker.all[0]);
+        FakeWorker.all[0].say({ type: "unsupported", detail: "no Opus" });
+        const [worker] = FakeWorker.all;
+        show([hearer.state, worker.ended, hearer.worker]);
+    """)
+    assert shown == ["error", True, None], "a browser hears nothing more of a Worker that was ended"

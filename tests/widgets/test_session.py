@@ -19,9 +19,9 @@ URL.revokeObjectURL = () => {};
 
 class FakeWorker {
   static all = [];
-  constructor() { this.got = []; FakeWorker.all.push(this); }
+  constructor() { this.got = []; this.ended = false; FakeWorker.all.push(this); }
   postMessage(message) { this.got.push(message); }
-  terminate() {}
+  terminate() { this.ended = true; }
   get opens() { return this.got.filter(({ type }) => type === "open"); }
   // what the Worker says of the lane it was told to open last, or of an earlier one
   say(data, turn = this.opens.at(-1).turn) { this.onmessage({ data: { ...data, turn } }); }
@@ -94,3 +94,17 @@ def test_what_comes_of_a_lane_after_a_fault_ended_it_is_too_late():
         show([session.state, session.detail, session.lane]);
     """)
     assert shown == ["error", "no such codec", ""]
+
+
+def test_who_tries_again_after_a_worker_failed_gets_another_one():
+    failed, again = play("""
+        worker().onerror({ message: "not allowed" });
+        show([session.state, session.detail]);
+        session.start();
+        grant();
+        worker().say({ type: "opened", name: "direct" });
+        worker().say({ type: "state", state: "playing", detail: "" });
+        show([session.state, FakeWorker.all.map(({ ended }) => ended)]);
+    """)
+    assert failed == ["error", "not allowed"]
+    assert again == ["playing", [True, False]]

@@ -156,7 +156,7 @@ const hubReady = encodableCodecs().then((codecs) => {
 
 /** @type {{ [K in CaptureCommand["type"]]: (command: Extract<CaptureCommand, { type: K }>) => void }} */
 const CAPTURE_COMMANDS = {
-  lane: ({ way, client, able }) => void hubReady.then(() => hub.open(way, client, able)),
+  lane: ({ way, client, able }) => hub.open(way, client, able),
   shut: () => hub.shut(),
   say: ({ header }) => hub.say(header),
   video: ({ capture, readable }) => void hub.video(capture).read(readable),
@@ -168,5 +168,6 @@ const CAPTURE_COMMANDS = {
   drop: ({ capture }) => hub.drop(capture),
 };
 
-captureScope.onmessage = ({ data }) => /** @type {(command: CaptureCommand) => void} */ (CAPTURE_COMMANDS[data.type])(data);
+// one after the other, also those that come before it is known what this browser encodes
+captureScope.onmessage = ({ data }) => void hubReady.then(() => /** @type {(command: CaptureCommand) => void} */ (CAPTURE_COMMANDS[data.type])(data)).catch(reportError);
 captureScope.postMessage({ type: "ready" });

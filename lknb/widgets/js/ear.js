@@ -38,12 +38,6 @@ function openLane(way) {
 /** @type {{ [K in EarCommand["type"]]: (command: Extract<EarCommand, { type: K }>) => void }} */
 const EAR_COMMANDS = {
   open: ({ way }) => openLane(way),
-  hangup: () => {
-    channel?.close();
-    candidate?.close();
-    channel = candidate = null;
-    listener.reset();
-  },
   sink: ({ sink, blocked }) => listener.connect(sink, blocked),
   gains: ({ gains }) => listener.setGains(gains),
 };

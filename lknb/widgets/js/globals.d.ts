@@ -76,7 +76,6 @@ type ListenerEvent =
 /** Page to the Worker that listens to a room, and back. */
 type EarCommand =
   | { type: "open"; way: import("./channel.js").Way }
-  | { type: "hangup" }
   | { type: "sink"; sink: MessagePort | null; blocked: boolean }
   | { type: "gains"; gains: Record<string, number> };
 type EarEvent =

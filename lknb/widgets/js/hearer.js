@@ -134,8 +134,6 @@ export class Hearer {
   /** Nobody shows the room: no lane, no Worker, nothing that sounds. */
   #stop() {
     this.#hangUp();
-    this.worker?.terminate();
-    this.worker = null;
     this.#become("idle");
   }
 
@@ -162,11 +160,12 @@ export class Hearer {
     }
   }
 
-  /** No lane, and no place where it could be heard. */
+  /** No lane, and no place where it could be heard; nothing that the Worker has told counts any more. */
   #hangUp() {
     this.turn += 1;
     this.dialer.stop();
-    this.#command({ type: "hangup" });
+    this.worker?.terminate();
+    this.worker = null;
     this.mixing?.close();
     this.mixing = null;
     this.tracks = [];

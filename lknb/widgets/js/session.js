@@ -113,6 +113,10 @@ export class Session {
     this.dialer.stop();
     this.lane = "";
     this.started = false;
+    this.#dismiss();
+  }
+
+  #dismiss() {
     this.worker?.terminate();
     this.worker = null;
     this.visible = "";
@@ -140,6 +144,8 @@ export class Session {
       };
       worker.onerror = (event) => {
         URL.revokeObjectURL(url);
+        // who tries again gets another one
+        this.#dismiss();
         this.fail({ title: "No live video", detail: event.message || "This page does not allow a Worker." });
       };
       this.worker = worker;
