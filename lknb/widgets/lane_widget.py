@@ -72,6 +72,7 @@ class LaneWidget(HardenedWidget):
         """No page gets a lane any more; those over the comm are closed."""
         if self._client is not None:
             self._client.unlisten(("view", self._room, self._view))
+            comm.call_on_kernel_loop(functools.partial(self._set_lane, ""))
         self._close_comm_lanes()
 
     def _close_comm_lanes(self) -> None:

@@ -189,13 +189,15 @@ class TestVideoViewOfAPublication:
             page.handle({"type": "ack", "sequence": 0}, [])
 
         play()
-        assert view.state == "playing"
+        core.listeners["view", 1, view._view]({"event": "view", "type": "lane", "lane": "direct"}, [])
+        assert (view.state, view.lane) == ("playing", "direct")
         publication(room).set_subscribed(False)
         core.tell("track_unsubscribed", track_sid="TR_v")
         await wait_until(lambda: view.state == "unsubscribed")
         publication(room).set_subscribed(True)
         core.tell("track_subscribed", track_sid="TR_v")
         await wait_until(lambda: view.state == "connecting" and view.track is not None)
+        assert view.lane == "", "there is none to this track yet"
         play()
         assert view.state == "playing"
         view.close()
