@@ -64,7 +64,7 @@ class Captures:
         self._shown: dict[int, Mapping[str, Any]] = {}
         self._pages: dict[tuple[int, str, str], CapturePage] = {}
         self._arrived = asyncio.Event()
-        self._turning: set[asyncio.Task[None]] = set()
+        self._turning: dict[PageSource, asyncio.Task[None]] = {}
 
     # ------------------------------------------------------------------ lanes
 
@@ -199,11 +199,15 @@ class Captures:
         if source is None or click.device not in ("camera", "microphone") or click.action not in ("on", "off"):
             self._tell_click(page, click)
         elif click.action == "on":
-            task = asyncio.create_task(self._turn_on(page, source, click), name="a button of a page")
-            self._turning.add(task)
-            task.add_done_callback(self._turning.discard)
-        elif not self._on_switch(page.grant.room, source, False):
-            self._tell_click(page, click)
+            if source not in self._turning:
+                turning = asyncio.create_task(self._turn_on(page, source, click), name="a button of a page")
+                self._turning[source] = turning
+                turning.add_done_callback(lambda _: self._turning.pop(source))
+        else:
+            if source in self._turning:
+                self._turning[source].cancel()
+            if not self._on_switch(page.grant.room, source, False):
+                self._tell_click(page, click)
 
     async def _turn_on(self, page: CapturePage, source: PageSource, click: Click) -> None:
         try:

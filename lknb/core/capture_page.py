@@ -39,6 +39,9 @@ VIDEO_CODECS = ("h264", "vp8")
 """In the order of preference: browsers encode H264 at a third of the cost."""
 _SPEECH_BPS = 24_000
 
+_requests = itertools.count(1)
+"""Of all pages: one that is forgotten and comes back may still answer what it was asked before."""
+
 
 class DownwardLane(Protocol):
     """What a page needs of its lane."""
@@ -101,7 +104,6 @@ class CapturePage:
         self._listener = listener
         self._lane: DownwardLane | None = None
         self._clock = PageClock()
-        self._requests = itertools.count(1)
         self._answers: dict[int, tuple[asyncio.Future[Done], str]] = {}
         self._loop = asyncio.get_running_loop()
         self._grace: asyncio.TimerHandle | None = None
@@ -204,7 +206,7 @@ class CapturePage:
                 MediaDevicesError("the page is not connected: try again in a moment", device, "closed")
             )
             return answer
-        request = next(self._requests)
+        request = next(_requests)
         self._answers[request] = (answer, device)
         answer.add_done_callback(lambda _: self._answers.pop(request, None))
         self._lane.send({**header, "request": request})

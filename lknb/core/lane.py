@@ -52,6 +52,7 @@ from lknb.core.lane_port import GOING_AWAY, LANE_NAMES, NORMAL, NOT_ALLOWED, Lan
 from lknb.core.lane_ticket import COMM_ORIGIN, LINK_LIFETIME_S, OWN_ORIGIN, Grant, TicketBook
 from lknb.core.lane_video import VideoLanes
 from lknb.core.lane_websocket import WebSocketPort
+from lknb.core.message import encode_message
 from lknb.errors import CoreError, LknbError, TrackError, WireError
 
 if TYPE_CHECKING:
@@ -255,12 +256,17 @@ class LaneServer:
         grant = self._admit(request)
         if grant is None:
             return web.Response(status=403, text="A lane opens with a fresh ticket only.\n")
-        if not self._can_open(grant):
+        if len(self._ends) >= LANES or self._closed:
             return web.Response(status=503, text="No lane can be opened now.\n")
         socket = web.WebSocketResponse(
             protocols=(PROTOCOL,), max_msg_size=MESSAGE_BYTES, heartbeat=_HEARTBEAT_S, compress=False, timeout=_CLOSE_S
         )
         await socket.prepare(request)
+        if not self._is_there(grant):
+            # it was when the ticket was issued: the page is to ask again, and not to think that this way leads nowhere
+            await socket.send_bytes(encode_message({"type": "open"}))
+            await socket.close(code=NORMAL, message=b"what the lane is for is gone")
+            return socket
         port = WebSocketPort(socket, request.transport)
         end = self._begin(grant, port)
         try:
@@ -279,12 +285,12 @@ class LaneServer:
         upgrade = request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket"
         return grant if upgrade and PROTOCOL in offered else None
 
-    def _can_open(self, grant: Grant) -> bool:
+    def _is_there(self, grant: Grant) -> bool:
         try:
             self._kinds[grant.kind].check(grant)
         except LknbError:
             return False
-        return len(self._ends) < LANES and not self._closed
+        return True
 
     # ------------------------------------------------------------------ lanes on any carrier
 

@@ -96,6 +96,8 @@ class Publishing:
         section = self._connection.publisher.add_section(kind, plan)
         try:
             await self._negotiate(section, sender)
+            if feed.closed:
+                raise PublishTrackError("the source ended before its track was published")
         except BaseException as error:
             self._connection.publisher.end_section(section)
             self._connection.publisher.negotiate_later()

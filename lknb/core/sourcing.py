@@ -147,6 +147,8 @@ class Sourcing:
         if feed is not None and isinstance(feed.source, PageSource):
             # the page is gone, and the kernel may be busy: nobody is to look at a picture that stands still
             self._end_feed(feed)
+            # and what is about to be published of it is not
+            feed.close()
         self._send({"event": "source_ended", "source": handle, "error": error}, ())
 
 

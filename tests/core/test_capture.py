@@ -16,6 +16,7 @@ from lknb.core.lane_capture import LINK_INTERVAL_S, CaptureSession
 from lknb.core.lane_ticket import TAB_VIEW, Grant
 from lknb.core.message import decode_message, encode_message
 from lknb.core.source.page import PageClock, PageSource
+from lknb.core.sourcing import Sourcing
 from lknb.errors import MediaDevicesError, MediaError, WireError
 from lknb.wire.frame import EncodedFrame
 from tests.kit.poll import wait_until
@@ -266,6 +267,22 @@ class TestCamera:
         assert ended == ["The screen is not shared any more"]
         assert not world.events
 
+    async def test_what_has_ended_is_published_no_more(self, world: World) -> None:
+        page = Page(world.captures)
+        ended: list[Any] = []
+        sourcing = Sourcing(lambda header, buffers: None, world.captures, ended.append)
+        asked = {"source": 7, "kind": "video", "type": "page", "room": 1, "device": "camera"}
+        opening = asyncio.create_task(sourcing.requests["source_open"](asked, []))  # type: ignore[arg-type]
+        await page.answer("take", width=1280, height=720)
+        await opening
+        feed = sourcing.feed_of(7)
+        assert feed is not None
+        assert not feed.closed
+        page.say(type="ended", capture=7, detail="The page was closed")
+        await wait_until(lambda: ended)
+        assert ended == [feed]
+        assert feed.closed
+
     async def test_unplugged_it_is_muted_at_once_and_can_be_taken_again(self, world: World) -> None:
         page = Page(world.captures)
         source, _ = await world.source(page)
@@ -321,6 +338,25 @@ class TestSound:
 
 
 class TestLanes:
+    async def test_a_page_that_comes_back_answers_nothing_by_what_it_was_asked_before(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(capture_page, "GRACE_S", 0.01)
+        page = Page(world.captures)
+        asking = asyncio.create_task(world.captures.devices({"room": 1}))
+        before = await wait_until(lambda: page.port.last("devices"))
+        page.session.closed()
+        with pytest.raises(MediaDevicesError):
+            await asking
+        await wait_until(lambda: not world.captures._pages)
+        again = Page(world.captures)
+        opening = world.wish("camera")
+        await wait_until(lambda: again.port.last("take"))
+        # the person has taken that long
+        again.say(type="done", request=before["request"], devices=[])
+        await again.answer("take", width=1280, height=720)
+        assert (await opening).width == 1280
+
     async def test_a_page_changes_its_lane(self, world: World) -> None:
         first = Page(world.captures)
         source, frames = await world.source(first)
@@ -534,6 +570,38 @@ class TestClicks:
         await page.refuse("mute", "not_found", "There is no camera.")
         await wait_until(lambda: world.switched[1:] == [(source, False)])
         assert world.events[-1]["reason"] == "not_found"
+
+    async def test_the_last_click_counts_also_while_the_browser_opens_the_camera(self, world: World) -> None:
+        world.published = True
+        page = Page(world.captures)
+        source, _ = await world.source(page)
+        source.control("mute", muted=True)
+        await page.answer("mute")
+        page.say(type="click", device="camera", action="on", device_id="")
+        opening = await wait_until(lambda: page.port.last("mute"))
+        assert opening["muted"] is False
+        page.say(type="click", device="camera", action="off", device_id="")
+        letting_go = await wait_until(lambda: page.port.last("mute") is not opening and page.port.last("mute"))
+        assert letting_go["muted"] is True
+        page.say(type="done", request=opening["request"])
+        page.say(type="done", request=letting_go["request"])
+        # and it can be turned on again
+        page.port.said.clear()
+        page.say(type="click", device="camera", action="on", device_id="")
+        assert (await page.answer("mute"))["muted"] is False
+        await wait_until(lambda: world.switched == [(source, False), (source, True)])
+
+    async def test_nobody_waits_for_the_camera_any_more(self, world: World) -> None:
+        page = Page(world.captures)
+        source, _ = await world.source(page)
+        source.control("mute", muted=True)
+        await page.answer("mute")
+        taking = asyncio.create_task(source.acquire())
+        asked = await wait_until(lambda: page.port.last("mute"))
+        taking.cancel()
+        await asyncio.wait([taking])
+        assert asked["muted"] is False
+        assert page.port.last("mute")["muted"] is True, "its light does not stay on"
 
 
 async def test_devices(world: World) -> None:

@@ -529,6 +529,19 @@ async def test_there_is_no_ticket_for_what_is_not_there(bench):
         await bench.issue(origin="null")
 
 
+async def test_a_track_that_goes_while_its_ticket_is_on_the_way_is_no_fault_of_the_way(bench):
+    port, ticket = await bench.issue()
+    track = bench.tracks.pop((1, "TR_cam"))
+    socket = await bench.dial(port, ticket)
+    assert await Page(socket).hear() == ({"type": "open"},)
+    assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+    assert socket.close_code == 1000
+    assert bench.events == []
+    bench.tracks[1, "TR_cam"] = track
+    async with bench.page():
+        assert bench.states() == ["waiting"]
+
+
 async def test_a_page_that_does_not_ack_gets_no_more_video_and_others_do(bench):
     async with bench.page("slow") as slow, bench.page("good") as good:
         bench.track.send(keyframe=True)

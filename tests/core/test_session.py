@@ -169,6 +169,29 @@ async def test_unpublish_and_publish_again(server, room, single):
             alice.session.publishing.mute(sids[0], True)
 
 
+async def test_what_ends_before_it_is_published_is_not_published(server, room, single, monkeypatch):
+    async with Member(server, "alice", room) as alice, Member(server, "bob", room) as bob:
+        await alice.connect(single=single)
+        await bob.connect(single=single)
+        # a page that is reloaded just when its camera was taken
+        short = alice.open("pattern", "video", **RED)
+        announce = alice.session.publishing._announce
+
+        async def announce_and_end(request):
+            info = await announce(request)
+            short.close()
+            return info
+
+        with monkeypatch.context() as patch:
+            patch.setattr(alice.session.publishing, "_announce", announce_and_end)
+            with pytest.raises(PublishTrackError, match="the source ended"):
+                await alice.publish(short)
+        assert alice.session.publishing.sid_of(short) is None
+        lasting = await alice.publish(alice.open("pattern", "video", **RED))
+        await bob.wait("track_subscribed", track_sid=lasting)
+        assert len(bob.heard("track_subscribed")) == 1
+
+
 async def test_unsubscribe_and_subscribe_again(server, room, single):
     async with Member(server, "alice", room) as alice, Member(server, "bob", room) as bob:
         await alice.connect(single=single)

@@ -126,6 +126,21 @@ def test_a_camera_that_is_closed_while_another_one_is_chosen():
     assert play(script) == [[], ["done", "closed"]]
 
 
+def test_a_camera_that_is_muted_while_it_is_asked_for_is_not_told_as_taken():
+    script = """
+        take(1, "camera");
+        await answer();
+        const mute = (request, muted) => devices.handle({ type: "mute", request, capture: 1, muted });
+        mute(2, true);
+        mute(3, false);
+        mute(4, true);
+        await answer();
+    """
+    live, words = play(script)
+    assert live == []
+    assert words == ["done", "done", "done", "closed"]
+
+
 def test_two_unmutes_are_one_camera():
     script = """
         take(1, "camera");

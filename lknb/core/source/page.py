@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -167,8 +168,13 @@ class PageSource:
             self._commands.tell({"type": "keyframe", "capture": self.capture, "rid": rid})
 
     async def acquire(self) -> None:
-        """Take the device again after a mute, and wait until the page has it. Raises `MediaDevicesError`."""
-        await self._commands.ask({"type": "mute", "capture": self.capture, "muted": False})
+        """Take the device again after a mute, and wait until the page has it. Raises `MediaDevicesError`. When cancelled the
+        page lets go of it."""
+        try:
+            await self._commands.ask({"type": "mute", "capture": self.capture, "muted": False})
+        except asyncio.CancelledError:
+            self._commands.ask_later({"type": "mute", "capture": self.capture, "muted": self._muted})
+            raise
         self._muted = False
 
     async def switch(self, device_id: str) -> Done:

@@ -184,6 +184,8 @@ export class DeviceSet {
     else if (muted) this.#release(held);
     // a microphone, too, may have been lost meanwhile
     if (!muted && !held.track) await this.#takeAgain(held, held.deviceId);
+    // it was muted again while the browser asked
+    if (!muted && held.muted) throw new Obstacle(NOT_HELD);
     this.changed();
     return {};
   }
