@@ -53,12 +53,12 @@ class LaneFlow:
         `waiting_bytes` is what our queue and the socket hold already.
         """
         self._waiting_bytes = waiting_bytes
-        if not self._has_place(now, self._window_frames, WINDOW_BYTES):
+        if not self.has_place(now, self._window_frames):
             self._keyframe_needed = True
             return None
         if self._keyframe_needed or self._silent(now):
             # at the very edge of the window the key frame would be the last one to fit
-            if not keyframe or not self._has_place(now, self._window_frames // 2, WINDOW_BYTES // 2):
+            if not keyframe or not self.has_place(now, self._window_frames // 2, WINDOW_BYTES // 2):
                 self._keyframe_needed = True
                 return None
             self._keyframe_needed = False
@@ -91,12 +91,13 @@ class LaneFlow:
         """Whether to ask the track for a key frame now; True counts as asked."""
         if not self._keyframe_needed or now - self._keyframe_asked_at < KEYFRAME_INTERVAL_S:
             return False
-        if not self._has_place(now, self._window_frames // 2, WINDOW_BYTES // 2):
+        if not self.has_place(now, self._window_frames // 2, WINDOW_BYTES // 2):
             return False
         self._keyframe_asked_at = now
         return True
 
-    def _has_place(self, now: float, frames: int, waiting_bytes: int) -> bool:
+    def has_place(self, now: float, frames: int, waiting_bytes: int = WINDOW_BYTES) -> bool:
+        """Whether one more may go, when so many may be on their way."""
         if self._hidden_since is not None and now - self._hidden_since >= HIDDEN_PAUSE_S:
             return False
         if self._waiting_bytes > waiting_bytes:

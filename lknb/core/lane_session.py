@@ -122,7 +122,7 @@ class VideoSession:
         return CODEC in self.codecs and track.codec not in self.codecs
 
     def _size_of_still(self, made: int) -> tuple[float, float] | None:
-        if self._flow.in_flight + made >= STILLS_IN_FLIGHT or not self.visible.visible:
+        if not self._flow.has_place(self._clock(), STILLS_IN_FLIGHT - made) or not self.visible.visible:
             return None
         return self.visible.width * self.visible.dpr, self.visible.height * self.visible.dpr
 

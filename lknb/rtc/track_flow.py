@@ -68,7 +68,8 @@ class TrackFlow:
     """Begins with the first reader and ends with the last. All methods may be called from any thread, also by
     finalisers."""
 
-    def __init__(self, client: CoreClient, room: int, sid: str) -> None:
+    def __init__(self, track: ReadableTrack, client: CoreClient, room: int, sid: str) -> None:
+        self._track = track
         self._client = client
         self._room = room
         self._sid = sid
@@ -88,12 +89,13 @@ class TrackFlow:
         client, key = track.client, (track.room_handle, track.sid)
         with _lock:
             flow = _flows.setdefault(client, {}).get(key)
-            if flow is not None:
+            # one that was received before, under the same sid, may still have a reader: its frames have ended
+            if flow is not None and flow._track is track:
                 flow._readers = {**flow._readers, take: size}
                 flow._resize()
                 flow.request_keyframe()
                 return flow
-            flow = _flows[client][key] = cls(client, *key)
+            flow = _flows[client][key] = cls(track, client, *key)
             flow._readers = {take: size}
             flow._size = size
             client.listen(("track", *key), flow._receive)

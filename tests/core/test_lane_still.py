@@ -4,13 +4,14 @@ import asyncio
 import fractions
 import io
 import threading
+import time
 
 import av
 import numpy as np
 import pytest_asyncio
 from PIL import Image
 
-from lknb.core import lane_still
+from lknb.core import lane_flow, lane_still
 from lknb.core.lane import LaneServer
 from lknb.core.message import decode_message, encode_message
 from lknb.wire.frame import EncodedFrame
@@ -45,9 +46,11 @@ class Page:
         self.track = Track()
         self.tracks = [self.track]
         self.heard = []
+        self.now = 1000.0
         self.server = LaneServer(
             lambda room, sid: self.tracks[0] if self.tracks else None,
             on_event=lambda header, buffers: header["event"] == "lanes_down" and self.heard.extend(buffers),
+            clock=lambda: self.now + time.monotonic(),
         )
         self.lane = self.server.open_comm(1, "video", "TR_cam", "view")
         self.say(hello)
@@ -105,6 +108,18 @@ async def test_two_are_on_their_way_at_most_and_the_next_is_the_newest(page):
     page.send(*frames[6:])
     await wait_until(lambda: len(page.stills()) > 2)
     assert np.abs(np.subtract(colour(page.stills()[2][1]), BLUE)).max() < 60
+
+
+async def test_pictures_that_were_lost_on_the_way_are_not_the_last(page):
+    frames = vp8([GREEN] * 8 + [BLUE] * 8)
+    for frame in frames[:8]:
+        page.send(frame)
+        await asyncio.sleep(0.03)
+    lost = len(page.stills())
+    page.now += lane_flow.PROBE_S
+    page.send(*frames[8:])
+    await wait_until(lambda: len(page.stills()) > lost)
+    assert np.abs(np.subtract(colour(page.stills()[-1][1]), BLUE)).max() < 60
 
 
 async def test_nothing_is_encoded_while_nobody_looks(page):

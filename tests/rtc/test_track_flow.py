@@ -57,6 +57,22 @@ def test_after_the_last_reader_it_begins_anew(core: ScriptedCore) -> None:
     new.detach(frames.append)
 
 
+def test_a_track_that_is_received_again_is_read_anew_though_somebody_still_reads_the_one_before(
+    core: ScriptedCore,
+) -> None:
+    before, after = FakeTrack(core), FakeTrack(core)
+    frames: list[EncodedFrame] = []
+    # a recorder reads on until it is stopped
+    old = TrackFlow.attach(before, print)
+    new = TrackFlow.attach(after, frames.append)
+    assert after.read_requests == [True, True], "the core reads the track there is now"
+    old.detach(print)
+    after.send(FRAME)
+    assert frames == [FRAME]
+    new.detach(frames.append)
+    assert after.read_requests == [True, True, False]
+
+
 def test_tracks_are_kept_apart(core: ScriptedCore) -> None:
     one, other = FakeTrack(core, sid="TR_1"), FakeTrack(core, sid="TR_2")
     frames: list[EncodedFrame] = []
