@@ -21,8 +21,6 @@ from tests.notebooks.test_hello_room import SCREENSHOTS
 
 HEIGHT = "(document.querySelector('.jp-Notebook-cell[data-lab] .lknb-video canvas') ?? {}).height"
 FIGURES = "[drag.data['time_s'].tolist(), drag.data['height'].tolist(), drag.data['bitrate_bps'].tolist(), marks]"
-SETTLED_S = 1.6
-"""A rate is the mean of a second, measured twice a second; what was sent before may still arrive."""
 
 
 @pytest.fixture
@@ -52,6 +50,13 @@ def drag_slider(notebook: Notebook, width: int) -> None:
     page.mouse.down()
     page.mouse.move(base["x"] + base["width"] * (width - 80) / (1000 - 80), y, steps=8)
     page.mouse.up()
+
+
+def settles(figures: Any, value: float) -> bool:
+    """Whether they come to this value and stay there. Sooner or later: a rate is the mean of a second, and what was sent
+    before may still arrive."""
+    there = figures == value
+    return bool(there.any()) and bool(there[int(np.argmax(there)) :].all())
 
 
 def test_the_layer_follows_the_picture_as_it_is_dragged(lab: JupyterLab) -> None:
@@ -85,11 +90,10 @@ def test_the_layer_follows_the_picture_as_it_is_dragged(lab: JupyterLab) -> None
         at = {label: moment for moment, label in marks}
         assert {180, 360, 720} <= set(heights)
         shown = np.array(times)
-        hidden = (shown > at["hidden"] + SETTLED_S) & (shown < at["shown again"])
-        assert hidden.any()
-        assert not np.array(rates)[hidden].any(), "bytes of a picture that nobody sees"
-        wide = (shown > at["1000 px wide"] + SETTLED_S) & (shown < at["hidden"])
-        assert set(np.array(heights)[wide]) == {720}
+        hidden = (shown > at["hidden"]) & (shown < at["shown again"])
+        assert settles(np.array(rates)[hidden], 0.0), "bytes of a picture that nobody sees"
+        wide = (shown > at["1000 px wide"]) & (shown < at["hidden"])
+        assert settles(np.array(heights)[wide], 720)
         for index in range(dragged + 1, len(cells)):
             notebook.run(index)
         assert notebook.errors == []

@@ -34,7 +34,7 @@ def test_camera_and_microphone_reach_a_wheel_outside_and_numpy(studio: Studio) -
     assert studio.live() == ["audio", "video"]
     # a page that draws all the time, as long as a call lasts, costs CPU
     moving = "document.querySelector('.lknb-bar').getAnimations({ subtree: true }).length"
-    assert studio.notebook.page.evaluate(moving) == 0
+    wait_until_sync(lambda: studio.notebook.page.evaluate(moving) == 0, what="nothing moves any more")
     # all three layers, chosen by who looks
     for quality, width in (("low", 320), ("medium", 640), ("high", 1280)):
         studio.outside.call(studio.guest.set_video_quality(camera, quality))
@@ -296,7 +296,8 @@ def test_a_preview_begins_with_its_cell_and_not_with_the_notebook(studio: Studio
     studio.notebook.load()
     page.wait_for_selector(".lknb-preview")
     page.evaluate(SPY)
-    assert page.locator(".lknb-preview .lknb-bar-button").text_content() == "Show my camera"
+    button = page.locator(".lknb-preview .lknb-bar-button")
+    wait_until_sync(lambda: button.text_content() == "Show my camera", what="it waits for a click")
     assert page.evaluate("document.querySelector('.lknb-preview-video').srcObject") is None
 
 

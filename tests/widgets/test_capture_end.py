@@ -94,8 +94,14 @@ def test_a_kernel_that_ends_frees_all_devices(studio: Studio, record_property: A
         studio.outside.call(studio.guest.wait_event("track_unpublished", track_sid=camera))
         assert ghosts(studio) == {}
         wait_until_sync(lambda: "The kernel is gone" in studio.bar()["status"], what="the bar says so")
-        assert page.locator(".lknb-preview .lknb-bar-fault").text_content() == "The kernel is goneRun the cell again."
-        assert page.locator(".lknb-preview .lknb-bar-button").is_disabled()
+        fault = page.locator(".lknb-preview .lknb-bar-fault")
+        wait_until_sync(
+            lambda fault=fault: fault.text_content() == "The kernel is goneRun the cell again.",
+            what="so does the preview",
+        )
+        wait_until_sync(
+            page.locator(".lknb-preview .lknb-bar-button").is_disabled, what="and its button can do nothing"
+        )
         wait_until_sync(lambda core=core: not psutil.pid_exists(core), what="the core went with its kernel")
         page.wait_for_function("jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'")
     told = [f"{end}: bar {bar_s:.2f} s, preview {preview_s:.2f} s" for end, bar_s, preview_s in took]

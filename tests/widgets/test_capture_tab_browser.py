@@ -95,11 +95,11 @@ def test_a_camera_page_captures_where_the_notebook_may_not(studio: Studio, recor
     assert tab.page.evaluate("history.length") <= 2
     assert tab.live() == [], "an open page captures nothing by itself"
     wait_until_sync(lambda: "camera page" in studio.bar()["status"], what="the notebook knows of it")
-    assert studio.bar()["fault"] == ""
+    wait_until_sync(lambda: studio.bar()["fault"] == "", what="and there is no fault any more")
 
     tab.press("camera")
     wait_until_sync(lambda: studio.bar()["states"]["camera"] == "on", 20, what="a click in the tab publishes")
-    assert tab.shown()["states"]["camera"] == "on"
+    wait_until_sync(lambda: tab.shown()["states"]["camera"] == "on", what="the tab says so")
     camera = studio.published("CAMERA")
     seen = studio.sees(camera, 1280)
     assert (seen.codec, seen.height) == ("h264", 720)
@@ -109,14 +109,14 @@ def test_a_camera_page_captures_where_the_notebook_may_not(studio: Studio, recor
     heard = studio.outside.call(studio.guest.wait_audio(microphone, lambda report: report.level > 0.02, deadline_s=20))
     assert heard.codec == "opus"
     assert tab.live() == ["audio", "video"]
-    assert tab.shown()["live"]
-    assert tab.page.evaluate("document.querySelector('.lknb-tab-video').videoWidth") == 1280
+    wait_until_sync(lambda: tab.shown()["live"], what="the tab has a mark")
+    tab.page.wait_for_function("document.querySelector('.lknb-tab-video').videoWidth === 1280")
     kinds = studio.value("sorted({device.kind for device in await lknb.devices()})")
     assert {"camera", "microphone"} <= set(kinds)
 
     # the buttons of the notebook are those of the tab
     wait_until_sync(lambda: studio.bar()["states"]["camera"] == "on", what="the notebook says so")
-    assert studio.bar()["live"]
+    studio.wait_for_bar(live=True)
     studio.press("camera")
     studio.outside.call(studio.guest.wait_event("track_muted", track_sid=camera))
     wait_until_sync(lambda: tab.live() == ["audio"], what="the light is off")
@@ -133,7 +133,9 @@ def test_a_camera_page_captures_where_the_notebook_may_not(studio: Studio, recor
     assert took_s < 2
     wait_until_sync(lambda: "A rule keeps" in studio.bar()["fault"], what="the notebook offers the page again")
     assert tab.problems == []
-    ticket = studio.notebook.page.locator(".lknb-bar-open").get_attribute("href").partition("#")[2]
+    href = studio.notebook.page.locator(".lknb-bar-open[href]").get_attribute("href")
+    assert href is not None
+    ticket = href.partition("#")[2]
     assert len(ticket) == 32
     studio.notebook.save()
     assert ticket not in studio.notebook.path.read_text()

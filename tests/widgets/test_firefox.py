@@ -81,7 +81,7 @@ def test_views_play_on_the_direct_lane(notebook: Notebook) -> None:
         screen.wait_for("playing")
         screen.wait_for_picture()
         screen.wait_for_motion()
-        assert screen.value("[view.state, view.error, view.lane]") == ["playing", "", "direct"]
+        screen.wait_for_value("[view.state, view.error, view.lane]", ["playing", "", "direct"])
         if codec == "vp8" or notebook.page.evaluate(DECODES):
             assert not screen.page.evaluate("document.querySelector('.lknb-video-note').checkVisibility()")
         screen.run(CLEAN_UP, 9)

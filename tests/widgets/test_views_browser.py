@@ -160,7 +160,7 @@ def test_the_table_says_what_comes_and_its_switches_act(call: Call) -> None:
     quality.select_option("auto")
     wait_text(camera, "960 × 540 · high")
 
-    assert server.flows("me", sid)
+    server.wait_flows("me", sid, flows=True)
     play.click()
     server.wait_flows("me", sid, flows=False)
     wait_text(camera, "Paused")
@@ -172,13 +172,13 @@ def test_the_table_says_what_comes_and_its_switches_act(call: Call) -> None:
     receive.click()
     server.wait_flows("me", sid, flows=False)
     wait_text(camera, "Not received")
-    assert play.is_disabled()
-    assert not call.notebook.value(2, f"tracks('alice')[{sid!r}].subscribed")
+    wait_until_sync(play.is_disabled)
+    wait_until_sync(lambda: not call.notebook.value(2, f"tracks('alice')[{sid!r}].subscribed"))
     receive.click()
     server.wait_flows("me", sid, flows=True)
     wait_text(camera, "960 × 540")
 
-    assert server.flows("me", voice)
+    server.wait_flows("me", voice, flows=True)
     sound.get_by_role("switch", name="Play").click()
     server.wait_flows("me", voice, flows=False)
 
@@ -221,12 +221,12 @@ def test_a_view_subscribes_and_tells_its_figures(call: Call) -> None:
     assert call.server.size["me", sid] == 0
     tile.get_by_role("button", name="Subscribe").click()
     wait_until_sync(lambda: call.shows(tile, RED), 20, what=lambda: f"red, not {call.middle(tile)}")
-    assert call.server.flows("me", sid)
+    call.server.wait_flows("me", sid, flows=True)
     tile.hover()
     wait_text(tile, "540p")
     tile.get_by_role("button", name="Figures on the picture").click()
     wait_text(tile, "960 × 540 · high", "bit/s", "fps", "0.0 % lost", "direct lane")
-    assert call.notebook.value(2, "[view.stats, view.state]") == [True, "playing"]
+    wait_until_sync(lambda: call.notebook.value(2, "[view.stats, view.state]") == [True, "playing"])
     call.alice.call("set_colour", track_sid=sid, colour=BLUE)
     wait_until_sync(lambda: call.shows(tile, BLUE))
 
@@ -252,7 +252,7 @@ def test_everybody_in_the_panel_of_a_room(call: Call) -> None:
     wait_until_sync(lambda: tiles.count() == 3)
     by_name = {name: panel.get_by_role("group", name=name, exact=True) for name in ("me (you)", "Alice", SHOWN_HOSTILE)}
     alice = tiles.filter(has_text="Alice")
-    assert [tile.count() for tile in by_name.values()] == [1, 1, 1]
+    wait_until_sync(lambda: [tile.count() for tile in by_name.values()] == [1, 1, 1], what="each has a name")
     assert panel.locator("img").count() == 0
     wait_until_sync(lambda: call.shows(alice, RED), 20, what=lambda: f"red, not {call.middle(alice)}")
     wait_text(panel, "studio", "Connected", "3 participants", "direct lane")
@@ -276,8 +276,8 @@ def test_everybody_in_the_panel_of_a_room(call: Call) -> None:
     call.alice.call("set_muted", track_sid=sid, muted=False)
     wait_until_sync(lambda: alice.get_attribute("data-state") == "playing", 20)
     call.alice.call("publish_audio", frequency_hz=440)
-    wait_until_sync(lambda: alice.get_attribute("data-speaking") == "true", 20)
-    assert alice.get_attribute("aria-label") == "Alice, speaking"
+    speaks = ["true", "Alice, speaking"]
+    wait_until_sync(lambda: [alice.get_attribute(it) for it in ("data-speaking", "aria-label")] == speaks, 20)
 
     for name, part in (("Subscriptions", ".lknb-table"), ("Speakers", ".lknb-speakers"), ("Statistics", ".lknb-plot")):
         button = panel.get_by_role("button", name=name)
@@ -292,7 +292,7 @@ def test_everybody_in_the_panel_of_a_room(call: Call) -> None:
     plot = panel.get_by_role("img", name="Statistics over time")
     wait_until_sync(lambda: "Alice: camera:" in (plot.get_attribute("aria-label") or ""))
     drawn = "(canvas) => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((x) => x)"
-    assert plot.evaluate(drawn)
+    wait_until_sync(lambda: plot.evaluate(drawn), what="the plot is drawn")
     panel.get_by_role("button", name="Speakers").click()
     wait_until_sync(lambda: voices.count() == 0)
 
