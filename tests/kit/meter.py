@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from lknb.transport.udp import Address
 from tests.kit.relay import UdpRelay
 
 IDLE_BYTES_S = 1_500
@@ -18,11 +19,11 @@ class Meter:
         self.bytes = self.rtp = 0
         hand_on = relay.received
 
-        def count(packet: bytes, client: tuple[str, int]) -> None:
+        def count(packet: bytes, client: Address, arrival_us: int) -> None:
             self.bytes += len(packet)
             # RFC 7983, and RFC 5761 for what is RTCP
             self.rtp += 128 <= packet[0] < 192 and not 192 <= packet[1] <= 223
-            hand_on(packet, client)
+            hand_on(packet, client, arrival_us)
 
         relay.received = count  # type: ignore[method-assign]
 

@@ -32,7 +32,8 @@ class UdpRelay:
         self.port = 0
 
     async def __aenter__(self) -> UdpRelay:
-        self._front = UdpSocket("127.0.0.1", 0, self._received)
+        # looked up each time: a meter may stand before it
+        self._front = UdpSocket("127.0.0.1", 0, lambda *given: self.received(*given))
         self.port = self._front.address[1]
         return self
 
@@ -65,7 +66,8 @@ class UdpRelay:
         for direction in (*self.up, *self.down):
             direction.black_out(now, duration_s)
 
-    def _received(self, packet: bytes, client: Address, arrival_us: int) -> None:
+    def received(self, packet: bytes, client: Address, arrival_us: int) -> None:
+        """A datagram of a client."""
         path = self._paths.get(client)
         if path is None:
             # each direction of each client has a fate of its own, the same in every run

@@ -5,6 +5,7 @@ import socket
 import time
 
 from tests.kit.impair import Conditions
+from tests.kit.meter import Meter
 from tests.kit.poll import wait_until
 from tests.kit.relay import UdpRelay
 
@@ -42,6 +43,20 @@ async def test_each_client_has_a_path_of_its_own_both_ways():
         alice.transport.close()
         bob.transport.close()
     server.transport.close()
+
+
+async def test_a_meter_counts_what_goes_to_the_server_and_hands_it_on():
+    server = await End.open()
+    async with UdpRelay(server.port) as relay:
+        meter = Meter(relay)
+        client = await End.open(to=relay.port)
+        media, report = b"\x80\x60media", b"\x80\xc8report"
+        for packet in (media, report):
+            client.transport.sendto(packet)
+        await wait_until(lambda: len(server.got) == 2)
+        assert (meter.rtp, meter.bytes) == (1, len(media) + len(report))
+    for end in (server, client):
+        end.transport.close()
 
 
 async def test_conditions_hold_for_their_direction():
