@@ -228,7 +228,12 @@ class LocalDevices:
         )
         make = LocalVideoTrack.create_video_track if source.kind == "video" else LocalAudioTrack.create_audio_track
         options = dataclasses.replace(publish or TrackPublishOptions(), source=SOURCES[device])
-        return await self._participant.publish_track(make(device, source), options)
+        publication = await self._participant.publish_track(make(device, source), options)
+        if source.ended is not None:
+            # we heard of that before we knew of the publication
+            self._drop(source)
+            raise MediaDevicesError(source.ended, device, "closed")
+        return publication
 
     async def _unmute(self, publication: LocalTrackPublication) -> None:
         track = publication.track
@@ -239,7 +244,7 @@ class LocalDevices:
             await source.acquire()
         track.unmute()
 
-    def _ended(self, source: PageSource, reason: str) -> None:
+    def _ended(self, source: PageSource) -> None:
         self._core.call(self._drop, source)
 
     def _failed(self, source: PageSource, error: MediaDevicesError) -> None:

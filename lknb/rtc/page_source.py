@@ -68,9 +68,9 @@ CaptureOptions: TypeAlias = VideoCaptureOptions | AudioCaptureOptions | ScreenSh
 
 
 class PageSource(RunningSource):
-    """`on_ended(source, reason)` is called when the page has the device no more, `on_fault(source, error)` when it was
-    unplugged, or could not be taken again after a mute, and `on_device(source, device_id)` when it is another one than
-    before; all on the thread of the link."""
+    """`on_ended(source)` is called when the page has the device no more, `on_fault(source, error)` when it was unplugged, or
+    could not be taken again after a mute, and `on_device(source, device_id)` when it is another one than before; all on the
+    thread of the link."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class PageSource(RunningSource):
         *,
         any_codec: bool = True,
         client: str = "",
-        on_ended: Callable[[PageSource, str], None],
+        on_ended: Callable[[PageSource], None],
         on_fault: Callable[[PageSource, MediaDevicesError], None],
         on_device: Callable[[PageSource, str], None],
     ) -> None:
@@ -92,6 +92,8 @@ class PageSource(RunningSource):
         self._options = options
         self._any_codec = any_codec
         self.client = client
+        self.ended: str | None = None
+        """Why the page has the device no more; None while it has."""
         self._on_ended = on_ended
         self._on_fault = on_fault
         self._on_device = on_device
@@ -124,7 +126,8 @@ class PageSource(RunningSource):
 
     def _hear(self, header: Mapping[str, Any]) -> None:
         if header.get("event") == "source_ended":
-            self._on_ended(self, header.get("error") or "")
+            self.ended = header.get("error") or ""
+            self._on_ended(self)
         elif header.get("event") == "source_fault":
             self._on_fault(self, MediaDevicesError(header["message"], header["kind"], header["reason"]))
         elif header.get("event") == "source_device":

@@ -250,6 +250,26 @@ async def test_a_page_that_is_closed_ends_the_publication(
     assert not page.asked("unpublish")
 
 
+async def test_a_page_that_is_closed_in_the_moment_its_camera_is_published_leaves_nothing(
+    core: ScriptedCore, page: Page, me: LocalParticipant
+) -> None:
+    """The answer and the end are both there when the loop has time again."""
+
+    def publish(header: Any, buffers: Any) -> Any:
+        handle = header["source"]
+        ended = {"event": "source_ended", "source": handle, "error": "the page was closed"}
+        asyncio.get_running_loop().call_soon(core.listeners["source", handle], ended, [])
+        return publishes(header, buffers)
+
+    publishes, core.respond["publish"] = core.respond["publish"], publish
+    with pytest.raises(MediaDevicesError, match="the page was closed"):
+        await me.set_camera_enabled(True)
+    assert not me.track_publications
+    await wait_until(lambda: page.asked("source_close"))
+    core.respond["publish"] = publishes
+    assert await me.set_camera_enabled(True) in me.track_publications.values()
+
+
 async def test_a_fault_while_live_is_told_and_mutes(
     core: ScriptedCore, page: Page, me: LocalParticipant, room: Room
 ) -> None:
