@@ -33,7 +33,8 @@ const model = {
 const answer = () => hear.forEach((call) => call({ type: "alive" }));
 const jupyter = () => { model.widget_manager = { kernel: { statusChanged: new Signal(), disposed: new Signal() } }; };
 let lost = 0;
-const watch = () => new KernelWatch(model, () => { lost += 1; });
+let found = 0;
+const watch = () => new KernelWatch(model, () => { lost += 1; }, () => { found += 1; });
 const show = (...values) => console.log(JSON.stringify(values));
 """
 
@@ -75,6 +76,22 @@ def test_where_nobody_says_it_the_kernel_is_asked_and_has_ten_seconds() -> None:
         show(asked, before, lost, tick);
     """
     assert play(script) == [21, 0, 1, None]
+
+
+def test_one_that_was_only_busy_is_found_again() -> None:
+    script = """
+        const one = watch();
+        one.start();
+        pass(60_000);
+        const before = [lost, found];
+        // it takes up what has waited for it
+        answer();
+        answer();
+        one.start();
+        pass(30_000, answer);
+        show(before, lost, found);
+    """
+    assert play(script) == [[1, 0], 1, 1]
 
 
 def test_a_comm_that_refuses_needs_no_ten_seconds() -> None:

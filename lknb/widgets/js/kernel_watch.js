@@ -25,19 +25,27 @@ export function followKernel(model, lost) {
   };
 }
 
-/** For a widget without a lane, while it holds a device: `lost` is called once, as soon as that can be known. */
+/**
+ * For a widget without a lane, while it holds a device: `lost` is called once, as soon as that can be known. A kernel that is
+ * asked may be at work for longer than it has to answer: `found` is called when it is heard after all.
+ */
 export class KernelWatch {
   /**
    * @param {WidgetModel} model
    * @param {() => void} lost
+   * @param {() => void} found
    */
-  constructor(model, lost) {
+  constructor(model, lost, found) {
     this.model = model;
     this.lost = lost;
+    this.isLost = false;
     this.timer = 0;
     this.heardAtMs = 0;
     this.onMessage = (/** @type {any} */ content) => {
-      if (content?.type === "alive") this.heardAtMs = performance.now();
+      if (content?.type !== "alive") return;
+      this.heardAtMs = performance.now();
+      if (this.isLost) found();
+      this.isLost = false;
     };
     model.on("msg:custom", this.onMessage);
     this.unfollow = followKernel(model, () => this.#lose());
@@ -76,6 +84,7 @@ export class KernelWatch {
 
   #lose() {
     this.stop();
+    this.isLost = true;
     this.lost();
   }
 }

@@ -42,7 +42,7 @@ class PreviewView {
     this.starts = 0;
     this.meterTimer = 0;
     this.isKernelGone = false;
-    this.watch = new KernelWatch(model, () => this.#orphan());
+    this.watch = new KernelWatch(model, () => this.#orphan(), () => this.#adopt());
     /** @type {AudioContext | null} */
     this.context = null;
     this.video = make("video", "lknb-preview-video", { playsinline: "", "aria-label": "Your camera" });
@@ -210,6 +210,13 @@ class PreviewView {
     this.isKernelGone = true;
     this.stop();
     this.#tell({ page: KERNEL_GONE, camera: null, microphone: null });
+  }
+
+  /** The kernel was busy for long, and is there. Whoever wants to look on clicks again. */
+  #adopt() {
+    this.isKernelGone = false;
+    this.#tell({ page: currentObstacle() });
+    this.#update();
   }
 
   #quiet() {
