@@ -698,12 +698,23 @@ async def test_an_impossible_ack_closes_the_lane(bench):
 
 async def test_a_flood_closes_the_lane(bench):
     async with bench.page() as page:
-        for _ in range(lane_end.UPWARD_MESSAGES_PER_S):
+        for _ in range(lane_end.UPWARD_MESSAGES_AT_ONCE):
             await page.say({"type": "keyframe"})
         bench.track.send(keyframe=True)
         await page.chunk()
         await page.say({"type": "keyframe"})
         assert await page.closed() == 1008
+
+
+async def test_what_a_page_has_said_meanwhile_is_no_flood(bench):
+    """A camera and a microphone over the comm, in ten seconds of a cell that lets nothing through."""
+    async with bench.page() as page:
+        for _ in range(3):
+            bench.clock.now += 10
+            for _ in range(500):
+                await page.say({"type": "keyframe"})
+            bench.track.send(keyframe=True)
+            await page.chunk()
 
 
 async def test_close_sends_every_page_away_and_ends_the_tickets(bench):

@@ -188,7 +188,7 @@ async def test_junk_closes_its_own_lane_only(kernel, data):
         [encode_message({"type": "hello", "codecs": []})],
         [bytes(lane_end.MESSAGE_BYTES + 1)],
         [encode_message({"type": "ack", "sequence": 0})],
-        [encode_message({"type": "pong"})] * (lane_end.UPWARD_MESSAGES_PER_S + 1),
+        [encode_message({"type": "pong"})] * (lane_end.UPWARD_MESSAGES_AT_ONCE + 1),
     ],
     ids=["another way", "no name", "nameless", "too large", "impossible ack", "a flood"],
 )
