@@ -311,8 +311,9 @@ class Notebook:
 
     def value(self, index: int, expression: str) -> Any:
         """The JSON value of a Python expression, evaluated in a cell."""
-        (output,) = self.run(index, f"import json as _json; print(_json.dumps({expression}))")
-        return json.loads(output.text)
+        outputs = self.run(index, f"import json as _json; print(_json.dumps({expression}))")
+        assert len(outputs) == 1, f"something else than {expression} was said: {outputs}"
+        return json.loads(outputs[0].text)
 
     def cell(self, index: int) -> Locator:
         """The element of a cell."""

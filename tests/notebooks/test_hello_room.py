@@ -75,6 +75,8 @@ def test_every_cell_runs_and_the_pictures_under_the_cell_are_the_published_ones(
     try:
         for index in range(views + 1):
             notebook.run(index)
+        # the page may still be making it
+        notebook.page.wait_for_selector(".lknb-video", state="attached")
         notebook.page.evaluate(SCROLL)
         ball = wait_until_sync(lambda: picture(notebook, 1, 7), 20, what="the film in its view")
         # the film: a dark blue ground, and a yellow ball on it

@@ -153,7 +153,8 @@ class Eye:
     def size(self) -> list[int]:
         """Of the picture that was decoded last."""
         found: list[int] = self.page.evaluate(
-            "(selector) => { const it = document.querySelector(selector + ' canvas'); return [it.width, it.height] }",
+            "(selector) => { const it = document.querySelector(selector + ' canvas');"
+            " return it ? [it.width, it.height] : [0, 0] }",
             self._selector,
         )
         return found

@@ -22,6 +22,8 @@ bar
 """
 BAR = """() => {
   const bar = document.querySelector('.lknb-bar');
+  // its cell has ended, and the page still makes it
+  if (!bar) return { states: {}, live: false, status: 'There are no buttons yet', fault: '' };
   const text = (query) => bar.querySelector(query)?.textContent ?? '';
   const shown = (query) => { const found = bar.querySelector(query); return !!found && !found.hidden };
   return {
