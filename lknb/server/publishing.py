@@ -36,15 +36,16 @@ class Publishing:
         self._parked: dict[str, _Agreed] = {}
         self._ended: list[str] = []
         self._named: set[str] = set()
-        """By the sections of the newest offer that are new."""
+        """Ids of tracks in the newest offer, by its sections that are new."""
+        self._used: set[str] = set()
+        """By those that are not, or rest."""
 
     def read(self, offer: SessionDescription) -> None:
         """An offer, before a plan is made for each of its sections."""
-        self._named = {
-            section.msid[1]
-            for section in offer.media
-            if section.msid and _sends(section) and self._uplink.publication_of(section.mid) is None
-        }
+        named = [section for section in offer.media if section.msid]
+        new = [it for it in named if _sends(it) and self._uplink.publication_of(it.mid) is None]
+        self._named = {it.msid[1] for it in new if it.msid}
+        self._used = {it.msid[1] for it in named if it.msid and it not in new}
 
     def plan(self, section: MediaSection) -> SectionPlan | None:
         """The plan for a section the client sends in; None for any other."""
@@ -111,16 +112,19 @@ class Publishing:
         return None
 
     def _match_renamed(self, section: MediaSection) -> Publication | None:
-        """The first announced track of its kind that no new section of the offer names.
+        """The first announced track of its kind that no new section of the offer names, best one that another section does.
 
         Browsers give a track that is published a second time another id in the description: each sender of a connection,
         those that rest included, has one of its own (LiveKit: participant.go getPendingTrack).
         """
         taken = [item.publication for item in self._agreed.values()]
-        for publication in self._participant.pending.values():
-            if publication.kind == section.kind and publication not in taken and not _names(publication) & self._named:
-                return publication
-        return None
+        free = [
+            publication
+            for publication in self._participant.pending.values()
+            if publication.kind == section.kind and publication not in taken and not _names(publication) & self._named
+        ]
+        again = (publication for publication in free if _names(publication) & self._used)
+        return next(again, free[0] if free else None)
 
 
 def _sends(section: MediaSection) -> bool:

@@ -38,6 +38,18 @@ async def test_a_track_that_is_published_again_has_another_id_in_the_description
     await wait_until(lambda: listed(bob, alice) == ["again"], what=lambda: listed(bob, alice))
 
 
+async def test_a_track_that_was_given_up_does_not_take_its_place(join: Join) -> None:
+    bob, alice = await join("bob"), await join("alice")
+    first = RawTrack("7", "vp8", name="first")
+    await alice.publish(first)
+    given_up, again = RawTrack("-", "vp8", name="given up"), replace(first, mid="8", name="again", shown="another id")
+    for track in (given_up, again):
+        await alice.request(add_track=track.request())
+    alice._order.append((again.mid, again.kind, again.plan()))
+    await alice.offer()
+    await wait_until(lambda: listed(bob, alice) == ["first", "again"], what=lambda: listed(bob, alice))
+
+
 async def test_a_section_with_a_new_id_leaves_the_others_to_those_who_name_them(join: Join) -> None:
     bob, alice = await join("bob"), await join("alice")
     tracks = [
