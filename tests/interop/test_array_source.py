@@ -130,9 +130,17 @@ def tone(hz: float, rate_hz: int, channels: int) -> NDArray[np.float64]:
 
 
 async def listen(peer: Peer, sid: str, hz: float) -> AudioReport:
-    """What a peer hears once it hears this frequency, as loud as a sine of 0.4 of full scale is: 0.4 / sqrt(2)."""
+    """What a peer hears of this frequency: once all that is measured is of it, as loud as a sine of 0.4 of full scale."""
+
+    def is_heard(report: AudioReport) -> bool:
+        return abs(report.peak_hz - hz) < TONE_TOLERANCE_HZ and report.level > 0.15
+
+    first = await peer.wait_audio(sid, is_heard)
     return await peer.wait_audio(
-        sid, lambda report: abs(report.peak_hz - hz) < TONE_TOLERANCE_HZ and abs(report.level - 0.283) < 0.06
+        sid,
+        lambda report: (
+            report.frames > first.frames + 100 and is_heard(report) and abs(report.level - 0.4 / 2**0.5) < 0.06
+        ),
     )
 
 
