@@ -195,21 +195,22 @@ async def test_restart_by_us_is_answered_once() -> None:
 
 async def test_silence_disconnects_then_fails_and_a_packet_brings_it_back() -> None:
     mux = await UdpMux.open()
-    transport = mux.create_transport(disconnected_after_s=0.15, failed_after_s=0.4)
+    # far apart, so that a machine that stands still for a moment misses no state on the way
+    transport = mux.create_transport(disconnected_after_s=0.15, failed_after_s=1.0)
     port = Port(mux)
     states: list[str] = []
     transport.on_state = states.append
     await port.check(transport)
     await wait_until(lambda: transport.state == "disconnected", 2.0, interval_s=0.005)
     port.send(rtp_packet(1))
-    await wait_until(lambda: transport.state == "connected", 2.0, interval_s=0.005)
-    await wait_until(lambda: transport.state == "failed", 2.0)
+    await wait_until(lambda: states.count("connected") == 2, 2.0, interval_s=0.005)
+    await wait_until(lambda: transport.state == "failed", 5.0)
     await port.check(transport)
-    assert states == ["connected", "disconnected", "connected", "disconnected", "failed", "connected"]
+    assert states[:6] == ["connected", "disconnected", "connected", "disconnected", "failed", "connected"]
     # an indication is a sign of life too (RFC 8445 section 11)
     await wait_until(lambda: transport.state == "disconnected", 2.0, interval_s=0.005)
     port.send(bytes(stun.Message(stun.Method.BINDING, stun.Class.INDICATION)))
-    await wait_until(lambda: transport.state == "connected", 2.0, interval_s=0.005)
+    await wait_until(lambda: states[7:8] == ["connected"], 2.0, interval_s=0.005)
     await transport.close()
     mux.close()
     port.sock.close()
@@ -217,11 +218,11 @@ async def test_silence_disconnects_then_fails_and_a_packet_brings_it_back() -> N
 
 async def test_a_vanished_client_is_noticed_by_the_server() -> None:
     async with open_pair(
-        server_ice=lambda mux: mux.create_transport(disconnected_after_s=0.2, failed_after_s=0.5)
+        server_ice=lambda mux: mux.create_transport(disconnected_after_s=0.5, failed_after_s=1.5)
     ) as pair:
         await pair.connect()
         pair.client_socket.close()
-        await wait_until(lambda: pair.server.peer.state == "disconnected", 3.0, interval_s=0.005)
+        await wait_until(lambda: "disconnected" in pair.server.states, 3.0, interval_s=0.005)
         await wait_until(lambda: pair.server.peer.state == "failed", 3.0)
         assert pair.server.states == ["connecting", "connected", "disconnected", "failed"]
 
