@@ -52,6 +52,7 @@ export class Loopback {
     };
     near.onconnectionstatechange = () => {
       if (near.connectionState === "connected") this.#turn();
+      else if (near.connectionState === "failed") this.#giveUp();
     };
     this.entry.stream.getTracks().forEach((track) => near.addTrack(track, this.entry.stream));
     const offer = await near.createOffer();
@@ -67,5 +68,13 @@ export class Loopback {
     if (this.closed) return;
     this.output.disconnect(this.context.destination);
     this.output.connect(this.entry);
+  }
+
+  /** The machine has slept for long. An echo is better than silence. */
+  #giveUp() {
+    if (this.closed) return;
+    this.output.disconnect();
+    this.output.connect(this.context.destination);
+    this.close();
   }
 }
