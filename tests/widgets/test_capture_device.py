@@ -126,6 +126,23 @@ def test_a_camera_that_is_closed_while_another_one_is_chosen():
     assert play(script) == [[], ["done", "closed"]]
 
 
+def test_of_two_screens_that_were_chosen_only_the_last_is_held():
+    live, words = play("""
+        devices.clickScreen();
+        await answer();
+        // the kernel is busy, and has not asked for it
+        devices.clickScreen();
+        await answer();
+        if (tracks.slice(0, 2).some((track) => track.readyState === "live")) throw new Error("the first is still shared");
+        take(1, "screen", { audio: true });
+        await soon(50);
+        take(2, "screen_audio");
+        await soon(50);
+    """)
+    assert live == ["video", "audio"]
+    assert words == ["done", "done"]
+
+
 def test_a_camera_that_is_muted_while_it_is_asked_for_is_not_told_as_taken():
     script = """
         take(1, "camera");

@@ -57,6 +57,7 @@ export class ScreenShare {
     }
     const clicked = this.clicked?.getVideoTracks()[0]?.readyState === "live" ? this.clicked : null;
     const stream = clicked ?? (await this.#ask(capture, { video: { width, height, frameRate }, audio: !!audio }));
+    if (stream === this.clicked) this.clicked = null;
     // its sound is asked for next, if at all
     this.#keep(new MediaStream(stream.getAudioTracks()));
     if (!audio) this.drop();
@@ -117,6 +118,7 @@ export class ScreenShare {
 
   /** Hold a screen, or its sound, until the core asks for it; not for long. @param {MediaStream} stream */
   #keep(stream) {
+    this.drop();
     this.clicked = stream;
     setTimeout(() => {
       if (this.clicked === stream) this.drop();
