@@ -182,10 +182,9 @@ def pairs_of(lines: list[str]) -> list[Pair]:
 
 
 async def measure(
-    publisher: str, server: Server, content: Content, seconds: float
+    publisher: str, server: Server, content: Content, seconds: float, name: str
 ) -> tuple[list[Pair], dict[str, float]]:
-    """The pairs that were seen and heard, and what the synchronizer says of itself."""
-    name = room_name()
+    """The pairs that were seen and heard in a room, and what the synchronizer says of itself."""
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.bench.av_sync", "--receive", server.url, server.token("receiver", name),
         stdout=PIPE, cwd=ROOT,
@@ -220,7 +219,7 @@ async def main() -> None:
         for row in options.rows.split(","):
             fps, rate = row.split("/")
             content = Content(float(fps), int(rate))
-            pairs, told = await measure(options.publisher, process.server, content, options.seconds)
+            pairs, told = await measure(options.publisher, process.server, content, options.seconds, room_name())
             sent = [pair.sent_s for pair in pairs]
             drift_s = statistics.median(sent[len(sent) // 2 :]) - statistics.median(sent[: len(sent) // 2])
             print(
