@@ -181,9 +181,8 @@ class PeerConnection:
     def _on_rtp(self, data: bytes, arrival_us: int) -> None:
         self.media.receive_rtp(data, arrival_us, time.monotonic())
 
-    def _on_rtcp(self, data: bytes) -> None:
-        now = time.monotonic()
-        self.media.receive_rtcp(data, int(now * 1e6), time.time_ns() // 1000, now)
+    def _on_rtcp(self, data: bytes, arrival_us: int) -> None:
+        self.media.receive_rtcp(data, arrival_us, time.time_ns() // 1000, time.monotonic())
 
     def _on_data_channel(self, channel: DataChannel) -> None:
         if self.on_data_channel is None:

@@ -133,14 +133,14 @@ class Connection:
             self._connected = False
             self._on_failed()
 
-    def _on_rtcp(self, packet: bytes) -> None:
+    def _on_rtcp(self, packet: bytes, arrival_us: int) -> None:
         try:
             reports = parse_rtcp(packet)
         except WireError:
             return
         now = time.monotonic()
         for report in reports:
-            self.uplink.on_rtcp(report)
+            self.uplink.on_rtcp(report, arrival_us)
             self.downlink.on_rtcp(report, now)
 
     # data channels

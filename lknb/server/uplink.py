@@ -121,14 +121,13 @@ class Uplink:
         except WireError:
             return None
 
-    def on_rtcp(self, packet: rtcp.RtcpPacket) -> None:
-        """What the publisher says of its own streams."""
+    def on_rtcp(self, packet: rtcp.RtcpPacket, arrival_us: int) -> None:
+        """What the publisher says of its own streams, and when it came: a server that is late tells no other time by it."""
         if isinstance(packet, rtcp.SenderReport):
             stream = self._streams.get(packet.ssrc)
             if stream is not None:
-                now = self._clock()
-                stream.clock.update(packet.ntp_time, packet.rtp_timestamp, now)
-                stream.statistics.sender_report(packet.ntp_time, now)
+                stream.clock.update(packet.ntp_time, packet.rtp_timestamp, arrival_us / 1e6)
+                stream.statistics.sender_report(packet.ntp_time, self._clock())
         elif isinstance(packet, rtcp.Bye):
             for ssrc in packet.sources:
                 if ssrc in self._streams:

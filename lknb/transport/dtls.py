@@ -54,7 +54,7 @@ class DtlsTransport(RTCDtlsTransport):
     def __init__(self, ice: IceTransport, certificate: RTCCertificate) -> None:
         super().__init__(cast(RTCIceTransport, ice), [certificate])
         self.on_rtp: Callable[[bytes, int], None] = _ignore_rtp
-        self.on_rtcp: Callable[[bytes], None] = _ignore_rtcp
+        self.on_rtcp: Callable[[bytes, int], None] = _ignore_rtcp
         self.counters = DtlsCounters()
         self._handshaking = True
         self._early: list[tuple[bytes, int]] = []
@@ -142,7 +142,7 @@ class DtlsTransport(RTCDtlsTransport):
             counters.oversize += 1
             return
         if rtcp:
-            self.on_rtcp(packet)
+            self.on_rtcp(packet, arrival_us)
         else:
             counters.rtp_received += 1
             self.on_rtp(packet, arrival_us)
@@ -216,5 +216,5 @@ def _ignore_rtp(packet: bytes, arrival_us: int) -> None:
     del packet, arrival_us
 
 
-def _ignore_rtcp(packet: bytes) -> None:
-    del packet
+def _ignore_rtcp(packet: bytes, arrival_us: int) -> None:
+    del packet, arrival_us

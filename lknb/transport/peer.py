@@ -28,10 +28,10 @@ DEFAULT_CONNECT_TIMEOUT_S = 20.0
 class PeerTransport:
     """The transport of one bundle. Make it, `gather()`, exchange parameters, `start()`; `close()` in the end.
 
-    `on_rtp(packet, arrival_us)` and `on_rtcp(compound)` run synchronously for each decrypted packet; `arrival_us` is
-    microseconds of the monotonic clock, the kernel's where it has one. `on_data_channel` gets the channels the peer
-    opens, and must set their `on_message` before it returns; without it they are refused. A fault in a callback is
-    logged and ends nothing.
+    `on_rtp(packet, arrival_us)` and `on_rtcp(compound, arrival_us)` run synchronously for each decrypted packet;
+    `arrival_us` is microseconds of the monotonic clock, the kernel's where it has one. `on_data_channel` gets the
+    channels the peer opens, and must set their `on_message` before it returns; without it they are refused. A fault in
+    a callback is logged and ends nothing.
 
     `state` goes new -> connecting -> connected <-> disconnected -> failed -> closed. Disconnected means that nothing
     was heard for a while, failed that it was long; an ICE restart or a packet makes it connected again. Failed because
@@ -85,12 +85,12 @@ class PeerTransport:
         self._dtls.on_rtp = callback
 
     @property
-    def on_rtcp(self) -> Callable[[bytes], None]:
-        """Called with each RTCP compound."""
+    def on_rtcp(self) -> Callable[[bytes, int], None]:
+        """Called with each RTCP compound and its arrival time in microseconds."""
         return self._dtls.on_rtcp
 
     @on_rtcp.setter
-    def on_rtcp(self, callback: Callable[[bytes], None]) -> None:
+    def on_rtcp(self, callback: Callable[[bytes, int], None]) -> None:
         self._dtls.on_rtcp = callback
 
     # ------------------------------------------------------------------ connecting

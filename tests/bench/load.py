@@ -60,7 +60,7 @@ class Client:
         self.received_bytes += len(packet)
         self.sources.add(int.from_bytes(packet[8:12], "big"))
 
-    def _on_rtcp(self, packet: bytes) -> None:
+    def _on_rtcp(self, packet: bytes, arrival_us: int) -> None:
         self.pli = any(isinstance(report, rtcp.Pli) for report in rtcp.parse_rtcp(packet))
 
     def _sections(self) -> list[tuple[str, str, SectionPlan]]:

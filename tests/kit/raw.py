@@ -89,7 +89,7 @@ class RawClient:
         self.url, self.token = url, token
         self.transport = PeerTransport(FullIceTransport(controlling=True))
         self.transport.on_rtp = lambda packet, _: self.packets.append(parse_rtp(packet))
-        self.transport.on_rtcp = lambda packet: self.reports.extend(parse_rtcp(packet))
+        self.transport.on_rtcp = lambda packet, _: self.reports.extend(parse_rtcp(packet))
         self.packets: list[RtpView] = []
         self.reports: list[RtcpPacket] = []
         self.signals: list[rtc.SignalResponse] = []

@@ -44,17 +44,22 @@ class Side:
         self.rtp: list[bytes] = []
         self.arrivals_us: list[int] = []
         self.rtcp: list[bytes] = []
+        self.rtcp_arrivals_us: list[int] = []
         self.states: list[str] = []
         self.channels: list[DataChannel] = []
         self.messages: list[tuple[str, bytes]] = []
         self.peer.on_rtp = self._on_rtp
-        self.peer.on_rtcp = self.rtcp.append
+        self.peer.on_rtcp = self._on_rtcp
         self.peer.on_state = self.states.append
         self.peer.on_data_channel = self._on_data_channel
 
     def _on_rtp(self, packet: bytes, arrival_us: int) -> None:
         self.rtp.append(packet)
         self.arrivals_us.append(arrival_us)
+
+    def _on_rtcp(self, packet: bytes, arrival_us: int) -> None:
+        self.rtcp.append(packet)
+        self.rtcp_arrivals_us.append(arrival_us)
 
     def _on_data_channel(self, channel: DataChannel) -> None:
         self.channels.append(channel)

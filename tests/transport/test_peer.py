@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sys
 import time
 from dataclasses import replace
 from typing import Any, Literal
@@ -62,6 +63,17 @@ async def test_arrival_is_on_the_monotonic_clock() -> None:
         after = time.monotonic_ns() // 1000
         for side in (pair.server, pair.client):
             assert before <= side.arrivals_us[0] <= side.arrivals_us[-1] <= after
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="kernel timestamps are Linux's")
+async def test_a_report_arrives_when_it_came_and_not_when_there_was_time_for_it() -> None:
+    async with connected_pair() as pair:
+        before_us = time.monotonic_ns() // 1000
+        pair.client.peer.send_rtcp(pli())
+        sent_us = time.monotonic_ns() // 1000
+        time.sleep(0.1)  # the loop is busy while it waits
+        await wait_until(lambda: pair.server.rtcp)
+        assert before_us - 200 <= pair.server.rtcp_arrivals_us[0] <= sent_us + 5_000
 
 
 async def test_sending_before_and_after_does_nothing() -> None:
