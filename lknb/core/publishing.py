@@ -81,6 +81,7 @@ class Publishing:
         if kind == "video" and not request.simulcast_codecs:
             request.simulcast_codecs.add(codec=codec, cid=request.cid, layers=request.layers)
         info = await self._announce(request)
+        _check_open(feed)
         rids = feed.source.rids if len(feed.source.rids) > 1 else ()
         media = self._connection.publisher.peer.media
         sender = RtpSender(
@@ -96,8 +97,7 @@ class Publishing:
         section = self._connection.publisher.add_section(kind, plan)
         try:
             await self._negotiate(section, sender)
-            if feed.closed:
-                raise PublishTrackError("the source ended before its track was published")
+            _check_open(feed)
         except BaseException as error:
             self._connection.publisher.end_section(section)
             self._connection.publisher.negotiate_later()
@@ -242,6 +242,11 @@ class Publishing:
         publisher = self._connection.publisher
         publisher.peer.media.remove_sender(publication.sender)
         publisher.end_section(publication.section)
+
+
+def _check_open(feed: Feed) -> None:
+    if feed.closed:
+        raise PublishTrackError("the source ended before its track was published")
 
 
 def _layers(rids: Iterable[str], wanted: set[str]) -> frozenset[str]:
