@@ -30,7 +30,8 @@ def ghosts(studio: Studio) -> Any:
 def test_a_page_that_is_reloaded_again_and_again(studio: Studio, record_property: Any) -> None:
     studio.run(HELD)
     studio.notebook.save()
-    held = studio.value("held()")
+    # with nothing asked of the core that it has still to answer
+    held = wait_until_sync(lambda: (now := studio.value("held()"))[-1] == 0 and now, what="the core has answered")
     core = psutil.Process(studio.value("room._core.client.pid"))
     lanes = open_lanes(core)
     assert lanes == 1

@@ -193,7 +193,8 @@ def test_a_second_camera_page_takes_over_by_a_click(studio: Studio) -> None:
     # the link in the notebook gives way to the page that is there, so the kernel makes one
     studio.run(
         "import webbrowser\nlinks = []\nwebbrowser.open = links.append\n"
-        "bar.tab._request_link(bar.tab._open)\nwhile not links: await asyncio.sleep(0.01)"
+        "bar.tab._request_link(bar.tab._open)\n"
+        "async with asyncio.timeout(20):\n    while not links: await asyncio.sleep(0.01)"
     )
     page = studio.notebook.context.new_page()
     page.goto(studio.value("links[0]"))

@@ -41,7 +41,7 @@ await room.wait_until(lambda: publication.track is not None)
 
 SEEN = """
 import weakref
-from asyncio import sleep
+from asyncio import sleep, timeout
 from IPython.display import display, clear_output
 from ipywidgets.widgets.widget import _instances
 
@@ -62,8 +62,9 @@ async def make_and_close(make, times):
         gone.append(weakref.ref(view))
         if number % (times // 5) == 0:
             display(view)
-            while not is_seen(view):
-                await sleep(0.05)
+            async with timeout(60):
+                while not is_seen(view):
+                    await sleep(0.05)
             await sleep(0.3)
         view.close()
     clear_output()
