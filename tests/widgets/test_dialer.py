@@ -87,6 +87,29 @@ def test_a_page_without_http_asks_for_the_comm_at_once():
     assert hellos == ["comm"]
 
 
+def test_a_better_way_that_is_refused_ends_nothing():
+    waited, told, hellos = play("""
+        dialer.start();
+        ticket(); dialer.closed("direct", false); ticket(); dialer.closed("proxy", false);
+        ticket(); comm(); dialer.opened("comm");
+        told.splice(0);
+        const better = () => { const { length } = hellos(); while (hellos().length === length) pass(1_000); };
+        better();
+        answer({ type: "refused", detail: "no port" });
+        const before = at.ms;
+        better();
+        answer({ type: "ended", detail: "" });
+        show(at.ms - before);
+        better();
+        ticket();
+        show(told);
+        show(hellos().length);
+    """)
+    assert waited >= 30_000
+    assert told == ["direct ws://127.0.0.1:4711/"]
+    assert hellos == 7
+
+
 def test_a_lane_that_dies_is_opened_again_and_given_up_when_it_never_lasts():
     first, last = play("""
         dialer.start(); ticket(); dialer.opened("direct");

@@ -167,6 +167,7 @@ export class Dialer {
     this.#clearTimer("again");
     if (content.type === "ticket") this.#openWebsocket(content.port, content.ticket);
     else if (content.type === "comm") this.#openComm(content.lane, content.kernel);
+    else if (this.lane) this.#stay();
     else if (content.type === "ended") this.listener.end(content.detail);
     else if (content.type === "refused") this.listener.fail({ title: "", detail: content.detail });
   }
@@ -246,6 +247,12 @@ export class Dialer {
     const failures = (failed.get(name + this.port)?.failures ?? 0) + 1;
     const restMs = Math.min(LONGEST_REST_MS, REST_MS * 2 ** (failures - 1));
     failed.set(name + this.port, { failures, restsUntilMs: performance.now() + restMs });
+  }
+
+  /** There is nothing better to be had. What becomes of the lane in use is told on that. */
+  #stay() {
+    this.#better().forEach(({ name }) => this.#rest(name));
+    this.#considerBetter();
   }
 
   /** Try a better way when it has rested. */
