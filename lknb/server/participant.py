@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 State = models.ParticipantInfo.State
 Reason = models.DisconnectReason
 LEAVE_GRACE_S = 0.5
-PENDING_S = 15.0
-"""Clients wait no longer for a track that they have announced."""
+PENDING_S = 0.5
+"""So long a track that was announced keeps its place in any case: clients that announce many do so at once."""
 ADD_TRACK_BYTES = 16 << 10
 MISSED_MAX = 200
 # what a client cannot learn in another way when it missed it; the state of everybody is told anew
@@ -204,10 +204,11 @@ class Participant:
         self.peer.uplink_pending()
 
     def _forget_pending(self) -> None:
-        """When no more fit, forget the tracks that were announced long ago: whoever gives up publishing one does not say so."""
+        """When no more fit, forget the one that was announced first: whoever gives up publishing a track does not say so."""
         if len(self.pending) >= limits.PENDING_TRACKS:
-            since = time.monotonic() - PENDING_S
-            self.pending = {cid: p for cid, p in self.pending.items() if p.announced_at > since}
+            oldest = next(iter(self.pending.values()))
+            if time.monotonic() - oldest.announced_at >= PENDING_S:
+                del self.pending[oldest.cid]
 
     def publish(self, publication: Publication) -> None:
         """A pending track was negotiated: others see it and subscribe."""

@@ -460,6 +460,7 @@ async def test_what_may_not_be_published_any_more_is_not(join: Join, server: Ser
 async def test_tracks_that_were_announced_and_given_up_make_place_for_others(
     join: Join, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(participant, "PENDING_S", 60.0)
     alice = await join("alice")
     for number in range(limits.PENDING_TRACKS):
         track = RawTrack(f"cam{number}", "vp8")
@@ -468,7 +469,8 @@ async def test_tracks_that_were_announced_and_given_up_make_place_for_others(
     await alice.request(add_track=RawTrack("one too many", "vp8").request())
     assert (await alice.wait_for("request_response")).reason == rtc.RequestResponse.LIMIT_EXCEEDED
     monkeypatch.setattr(participant, "PENDING_S", 0.0)
-    await alice.publish(RawTrack("cam", "vp8"))
+    for number in range(3):
+        await alice.publish(RawTrack(f"lasting{number}", "vp8"))
 
 
 async def test_names_of_tracks_have_a_limit(join: Join) -> None:
