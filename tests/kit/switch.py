@@ -23,6 +23,8 @@ class Switches:
     asked_ms: tuple[float, ...]
     took_ms: tuple[float, ...]
     before: Inbound
+    ended_ms: float
+    """When the last picture was waited for, since 1970."""
     after: Inbound
 
     def percentile_ms(self, percent: float) -> float:
@@ -60,4 +62,5 @@ async def switch_layers(subscriber: ChromiumPeer, track_sid: str, heights: dict[
         await asyncio.sleep(PAUSE_S)
         asked_ms.append(time.time() * 1000)
         took_ms.append(await subscriber.time_picture("set_video_quality", track_sid, heights[quality], quality=quality))
-    return Switches(tuple(asked_ms), tuple(took_ms), before, await count(subscriber, track_sid))
+    ended_ms = time.time() * 1000
+    return Switches(tuple(asked_ms), tuple(took_ms), before, ended_ms, await count(subscriber, track_sid))
