@@ -46,6 +46,10 @@ _requests = itertools.count(1)
 class DownwardLane(Protocol):
     """What a page needs of its lane."""
 
+    @property
+    def opened_at(self) -> float:
+        """On the monotonic clock, in seconds."""
+
     def send(self, header: Mapping[str, Any]) -> None: ...
 
 
@@ -121,6 +125,9 @@ class CapturePage:
 
     def connect(self, lane: DownwardLane, hello: Hello) -> None:
         """The page has a lane, its first or another one."""
+        if self._lane is not None and lane.opened_at < self._lane.opened_at:
+            # it was given up for the present one, before its hello had come
+            return
         self._lane = lane
         self.codecs = hello.codecs
         self.able = hello.able

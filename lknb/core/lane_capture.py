@@ -29,6 +29,7 @@ class CaptureSession:
         self, grant: Grant, port: LanePort, captures: Captures, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.grant = grant
+        self.opened_at = clock()
         self._port = port
         self._captures = captures
         self._clock = clock
@@ -36,7 +37,7 @@ class CaptureSession:
         self._is_tab = grant.view == TAB_VIEW
         self._sequence = -1
         self._acknowledged = -1
-        self._acknowledged_at = clock()
+        self._acknowledged_at = self.opened_at
         self._link_due_at = float("-inf")
 
     def handle(self, header: Mapping[str, Any], buffers: Sequence[bytes]) -> None:

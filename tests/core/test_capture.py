@@ -338,6 +338,21 @@ class TestSound:
 
 
 class TestLanes:
+    async def test_one_that_was_given_up_before_its_hello_had_come_ends_nothing(self, world: World) -> None:
+        grant = Grant(1, "capture", "", "view", "http://localhost")
+        before = CaptureSession(grant, Port(), world.captures, clock=lambda: -1.0)  # type: ignore[arg-type]
+        page = Page(world.captures)
+        source, frames = await world.source(page)
+        ended: list[Any] = []
+        source.on_ended = ended.append
+        before.handle({"type": "hello", "client": "page", "codecs": ["vp8"], "captures": []}, [])
+        before.closed()
+        page.send(**VIDEO)
+        assert (len(frames), ended) == (1, [])
+        asking = asyncio.create_task(world.captures.devices({"room": 1}))
+        await page.answer("devices", devices=[])
+        assert await asking == []
+
     async def test_a_page_that_comes_back_answers_nothing_by_what_it_was_asked_before(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
