@@ -59,6 +59,7 @@ export class CaptureSession {
     /** @type {Worker | null} */
     this.worker = null;
     this.started = false;
+    this.starts = 0;
     this.orphaned = false;
     /** Jupyter says that the kernel is another one now. */
     this.isKernelGone = false;
@@ -80,6 +81,11 @@ export class CaptureSession {
     navigator.mediaDevices?.addEventListener("devicechange", this.onDevices);
     this.onSpeaker = () => this.command({ type: "say", header: { type: "speaker", device_id: currentSpeaker() } });
     thisPage().changes.addEventListener("speaker", this.onSpeaker);
+  }
+
+  /** For the core each start is another page: what it hears late of a lane of before is not about this one. */
+  get name() {
+    return `${this.dialer.client}-${this.starts}`;
   }
 
   /** What keeps this page from capturing anything. */
@@ -115,6 +121,7 @@ export class CaptureSession {
 
   start() {
     this.started = true;
+    this.starts += 1;
     this.dialer.start();
   }
 
@@ -158,7 +165,7 @@ export class CaptureSession {
     this.refusal = "";
     this.devices.fault = null;
     try {
-      this.model.send({ type: "join", client: this.dialer.client });
+      this.model.send({ type: "join", client: this.name });
       this.#update();
     } catch {
       // the comm is closed
@@ -190,7 +197,7 @@ export class CaptureSession {
       worker.onerror = (event) => this.#become("ended", event.message || "This page does not allow a Worker.");
       this.worker = worker;
     }
-    this.command({ type: "lane", way, client: this.dialer.client, able: !this.obstacle }, transfer);
+    this.command({ type: "lane", way, client: this.name, able: !this.obstacle }, transfer);
   }
 
   /** @param {CaptureEvent} event */
@@ -230,7 +237,7 @@ export class CaptureSession {
       this.stop();
       this.start();
     }
-    if (content?.type !== "refused" || content.hello !== undefined || content.client !== this.dialer.client) return;
+    if (content?.type !== "refused" || content.hello !== undefined || content.client !== this.name) return;
     this.refusal = content.detail;
     this.#update();
   }
