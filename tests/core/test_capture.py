@@ -606,6 +606,25 @@ class TestClicks:
         assert (await page.answer("mute"))["muted"] is False
         await wait_until(lambda: world.switched == [(source, False), (source, True)])
 
+    async def test_a_mute_that_comes_before_the_answer_of_another_unmute_holds(self, world: World) -> None:
+        page = Page(world.captures)
+        source, frames = await world.source(page)
+        source.control("mute", muted=True)
+        await page.answer("mute")
+        # the kernel and a button at once
+        takings = [asyncio.create_task(source.acquire()) for _ in range(2)]
+        await page.answer("mute")
+        asked = await wait_until(lambda: page.port.last("mute"))
+        await asyncio.wait(takings, return_when=asyncio.FIRST_COMPLETED)
+        source.control("mute", muted=True)
+        page.say(type="done", request=asked["request"])
+        await asyncio.wait(takings)
+        page.send(**VIDEO)
+        assert not frames
+        page.port.said.clear()
+        source.control("mute", muted=False)
+        assert page.port.last("mute")["muted"] is False, "the page is told, which was muted"
+
     async def test_nobody_waits_for_the_camera_any_more(self, world: World) -> None:
         page = Page(world.captures)
         source, _ = await world.source(page)

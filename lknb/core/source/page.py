@@ -10,7 +10,7 @@ from lknb.codec.clock import audio_timestamp, now_us, video_timestamp
 from lknb.codec.layer import Layer
 from lknb.core.capture_message import Chunk, Done
 from lknb.core.source.encoded import Kind, Sink
-from lknb.errors import MediaError
+from lknb.errors import MediaDevicesError, MediaError
 from lknb.wire.frame import EncodedFrame
 
 _ACTIONS = ("mute", "layers", "bitrate")
@@ -170,12 +170,16 @@ class PageSource:
     async def acquire(self) -> None:
         """Take the device again after a mute, and wait until the page has it. Raises `MediaDevicesError`. When cancelled the
         page lets go of it."""
+        # what the page was told last: a mute that comes before its answer holds
+        self._muted = False
         try:
             await self._commands.ask({"type": "mute", "capture": self.capture, "muted": False})
         except asyncio.CancelledError:
-            self._commands.ask_later({"type": "mute", "capture": self.capture, "muted": self._muted})
+            self.control("mute", muted=True)
             raise
-        self._muted = False
+        except MediaDevicesError:
+            self._muted = True
+            raise
 
     async def switch(self, device_id: str) -> Done:
         """Go on with another device of the same kind. Raises `MediaDevicesError`, and keeps the old one then."""
