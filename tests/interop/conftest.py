@@ -14,6 +14,9 @@ from tests.kit.peer import Peer
 from tests.kit.server import Server, ServerProcess, external_server
 from tests.kit.wheel import WheelPeer
 
+MODES = {"v1": True, "v0": False}
+"""Whether there is one peer connection."""
+
 OpenPeer = Callable[[str, str], Awaitable[Peer]]
 """`await open_peer(kind, identity)`: a participant, not connected yet. Kinds: "wheel", "livekit-client", "lknb"."""
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.interop.conftest import OpenPeer
+from tests.interop.conftest import MODES, OpenPeer
 from tests.interop.row import RED
 from tests.kit.impair import Conditions
 from tests.kit.peer import Peer, is_near
@@ -15,9 +15,6 @@ from tests.kit.server import Server
 from tests.kit.together import side_by_side
 from tests.kit.token import room_name
 from tests.kit.ws_proxy import SignalProxy
-
-MODES = {"v1": True, "v0": False}
-"""Whether there is one peer connection."""
 
 
 async def frames(peer: Peer, track_sid: str) -> int:

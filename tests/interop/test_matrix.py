@@ -7,14 +7,11 @@ from collections.abc import Awaitable
 
 import pytest
 
-from tests.interop.conftest import OpenPeer
+from tests.interop.conftest import MODES, OpenPeer
 from tests.interop.row import ROWS, Direction, Row, check_data, check_leaving
 from tests.kit.server import Server
 from tests.kit.together import side_by_side
 from tests.kit.token import room_name
-
-MODES = {"v1": True, "v0": False}
-"""Whether there is one peer connection."""
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.id, marks=pytest.mark.interop(str(row))) for row in ROWS])

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.interop.conftest import OpenPeer
+from tests.interop.conftest import MODES, OpenPeer
 from tests.interop.row import BLUE, RED
 from tests.kit.peer import is_near
 from tests.kit.poll import wait_until
@@ -14,8 +14,6 @@ from tests.kit.server import Server
 from tests.kit.together import side_by_side
 from tests.kit.token import room_name
 
-MODES = {"v1": True, "v0": False}
-"""Whether there is one peer connection."""
 TIMES = 3
 
 

@@ -17,7 +17,7 @@ from lknb.server.app import Server
 from lknb.server.config import ServerConfig
 from lknb.server.participant import Participant
 from lknb.server.subscription import Subscription
-from tests.interop.conftest import OpenPeer
+from tests.interop.conftest import MODES, OpenPeer
 from tests.interop.row import BLUE, RED
 from tests.kit.chromium import ChromiumPeer
 from tests.kit.peer import Peer, is_near
@@ -26,8 +26,6 @@ from tests.kit.together import side_by_side
 from tests.kit.token import API_KEY, API_SECRET, make_token
 
 NEGOTIATION = frozenset({"offer", "answer", "media_sections_requirement"})
-MODES = {"v1": True, "v0": False}
-"""Whether there is one peer connection."""
 GOES_ON_PACKETS = 20
 """So many more to somebody else, a second of 20 pictures: what was stopped would have come meanwhile."""
 

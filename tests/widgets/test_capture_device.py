@@ -77,6 +77,7 @@ const soon = (ms = 5) => new Promise((resolve) => setTimeout(resolve, ms));
 const take = (capture, device, constraints = {}) => {
   devices.handle({ type: "take", request: capture, capture, device, device_id: "", constraints });
 };
+const mute = (request, muted) => devices.handle({ type: "mute", request, capture: 1, muted });
 const asked = async () => { while (!questions.length) await soon(); };
 const answer = async (fault) => { await asked(); questions.shift()(fault); await soon(); };
 const unplug = async () => {
@@ -147,7 +148,6 @@ def test_a_camera_that_is_muted_while_it_is_asked_for_is_not_told_as_taken():
     script = """
         take(1, "camera");
         await answer();
-        const mute = (request, muted) => devices.handle({ type: "mute", request, capture: 1, muted });
         mute(2, true);
         mute(3, false);
         mute(4, true);
@@ -162,7 +162,6 @@ def test_two_unmutes_are_one_camera():
     script = """
         take(1, "camera");
         await answer();
-        const mute = (request, muted) => devices.handle({ type: "mute", request, capture: 1, muted });
         mute(2, true);
         mute(3, false);
         mute(4, false);
@@ -239,13 +238,13 @@ def test_without_another_one_it_is_muted_until_somebody_takes_it_again(device: s
         await answer("OverconstrainedError");
         await answer("NotFoundError");
         const muted = devices.find("{device}").muted;
-        devices.handle({{ type: "mute", request: 3, capture: 1, muted: true }});
+        mute(3, true);
         await soon();
         if (!devices.fault) throw new Error("the mute has wiped out what is wrong");
-        devices.handle({{ type: "mute", request: 4, capture: 1, muted: false }});
+        mute(4, false);
         await answer("NotFoundError");
         const still = devices.find("{device}").muted;
-        devices.handle({{ type: "mute", request: 5, capture: 1, muted: false }});
+        mute(5, false);
         await answer();
         console.log(JSON.stringify([muted, still, devices.find("{device}").muted, words(), live()]));
         process.exit(0);

@@ -2,26 +2,13 @@
 
 import json
 
-from tests.widgets.node import JS, node
+from tests.widgets.node import JS, PAGE, node
 
-BENCH = """
+BENCH = (
+    PAGE
+    + """
 globalThis.isSecureContext = true;
 globalThis.AudioDecoder = class {};
-globalThis.window = new EventTarget();
-globalThis.document = Object.assign(new EventTarget(), { hidden: false, getElementById: () => null, body: null });
-const host = "localhost";
-globalThis.location = { origin: "http://localhost", pathname: "/lab", protocol: "http:", hostname: host, host };
-URL.createObjectURL = () => "blob:text";
-URL.revokeObjectURL = () => {};
-
-class FakeWorker {
-  static all = [];
-  constructor() { this.got = []; this.ended = false; FakeWorker.all.push(this); }
-  postMessage(message) { this.got.push(message); }
-  terminate() { this.ended = true; }
-  say(data) { this.onmessage({ data }); }
-}
-globalThis.Worker = FakeWorker;
 const running = () => FakeWorker.all.filter((worker) => !worker.ended).length;
 
 class FakeParam { constructor() { this.value = 1; } setTargetAtTime(value) { this.value = value; } }
@@ -72,6 +59,7 @@ const view = {};
 const show = (value) => console.log(JSON.stringify(value));
 const leave = () => process.exit(0);
 """
+)
 
 
 def play(script):

@@ -2,31 +2,16 @@
 
 import json
 
-from tests.widgets.node import JS, node
+from tests.widgets.node import JS, PAGE, node
 
-BENCH = """
-globalThis.window = new EventTarget();
-const element = () => ({ setAttribute() {}, remove() {}, transferControlToOffscreen: () => ({}) });
-globalThis.document = Object.assign(new EventTarget(), {
-  hidden: false, getElementById: () => null, body: null, createElement: element,
-});
-const host = "localhost";
-globalThis.location = { origin: "http://localhost", pathname: "/lab", protocol: "http:", hostname: host, host };
+BENCH = (
+    PAGE
+    + """
 globalThis.OffscreenCanvas = class {};
 globalThis.devicePixelRatio = 1;
-URL.createObjectURL = () => "blob:text";
-URL.revokeObjectURL = () => {};
-
-class FakeWorker {
-  static all = [];
-  constructor() { this.got = []; this.ended = false; FakeWorker.all.push(this); }
-  postMessage(message) { this.got.push(message); }
-  terminate() { this.ended = true; }
-  get opens() { return this.got.filter(({ type }) => type === "open"); }
-  // what the Worker says of the lane it was told to open last, or of an earlier one
-  say(data, turn = this.opens.at(-1).turn) { this.onmessage({ data: { ...data, turn } }); }
-}
-globalThis.Worker = FakeWorker;
+const opens = (worker) => worker.got.filter(({ type }) => type === "open");
+// what a Worker says of the lane it was told to open last, or of an earlier one
+const say = (worker, data, turn = opens(worker).at(-1).turn) => worker.say({ ...data, turn });
 
 const { Session } = await import("SESSION");
 const handlers = {};
@@ -52,6 +37,7 @@ const show = (value) => console.log(JSON.stringify(value));
 session.attach(tile);
 grant();
 """
+)
 
 
 def play(script):
@@ -63,12 +49,12 @@ def test_a_lane_of_before_that_is_told_of_late_is_not_taken_for_the_new_one():
     """The Worker has opened it, and the page hears of another track before it hears of that."""
     opened, shown = play("""
         session.again();
-        worker().say({ type: "opened", name: "direct" });
-        worker().say({ type: "state", state: "waiting", detail: "" });
+        say(worker(), { type: "opened", name: "direct" });
+        say(worker(), { type: "state", state: "waiting", detail: "" });
         grant();
         show(worker().got.map(({ type }) => type).filter((type) => type !== "visible"));
-        worker().say({ type: "opened", name: "direct" });
-        worker().say({ type: "state", state: "playing", detail: "" });
+        say(worker(), { type: "opened", name: "direct" });
+        say(worker(), { type: "state", state: "playing", detail: "" });
         show([session.lane, session.state, session.hasPicture]);
     """)
     assert opened == ["open", "close", "open"]
@@ -77,10 +63,10 @@ def test_a_lane_of_before_that_is_told_of_late_is_not_taken_for_the_new_one():
 
 def test_a_fault_or_an_end_of_before_does_not_end_what_has_begun_anew():
     (shown,) = play("""
-        worker().say({ type: "opened", name: "direct" });
+        say(worker(), { type: "opened", name: "direct" });
         session.again();
-        worker().say({ type: "state", state: "error", detail: "no such codec" }, 1);
-        worker().say({ type: "state", state: "ended", detail: "" }, 1);
+        say(worker(), { type: "state", state: "error", detail: "no such codec" }, 1);
+        say(worker(), { type: "state", state: "ended", detail: "" }, 1);
         show([session.state, model.sent.map(({ type }) => type)]);
     """)
     assert shown == ["connecting", ["hello", "hello"]]
@@ -88,9 +74,9 @@ def test_a_fault_or_an_end_of_before_does_not_end_what_has_begun_anew():
 
 def test_what_comes_of_a_lane_after_a_fault_ended_it_is_too_late():
     (shown,) = play("""
-        worker().say({ type: "opened", name: "direct" });
-        worker().say({ type: "state", state: "error", detail: "no such codec" });
-        worker().say({ type: "state", state: "playing", detail: "" }, 1);
+        say(worker(), { type: "opened", name: "direct" });
+        say(worker(), { type: "state", state: "error", detail: "no such codec" });
+        say(worker(), { type: "state", state: "playing", detail: "" }, 1);
         show([session.state, session.detail, session.lane]);
     """)
     assert shown == ["error", "no such codec", ""]
@@ -102,8 +88,8 @@ def test_who_tries_again_after_a_worker_failed_gets_another_one():
         show([session.state, session.detail]);
         session.start();
         grant();
-        worker().say({ type: "opened", name: "direct" });
-        worker().say({ type: "state", state: "playing", detail: "" });
+        say(worker(), { type: "opened", name: "direct" });
+        say(worker(), { type: "state", state: "playing", detail: "" });
         show([session.state, FakeWorker.all.map(({ ended }) => ended)]);
     """)
     assert failed == ["error", "not allowed"]
